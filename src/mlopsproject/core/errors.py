@@ -1,0 +1,59 @@
+"""Errors that a user can act on. Entry points print them in one line and exit with 1; a traceback means a bug."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can put right: names the thing, the value and the fix.
+
+    Args:
+        message: what is wrong, naming the file or key and the value found.
+        fix: what to do about it, as a sentence or a command; empty if the message says it.
+    """
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        self.message = message
+        self.fix = fix
+        super().__init__(f"{message} {fix}".strip())
+
+
+class ConfigError(UserError):
+    """A wrong config key, group or value."""
+
+
+class DataError(UserError):
+    """A missing, empty, damaged or inconsistent data set, manifest or cache."""
+
+
+class ImageError(DataError):
+    """One picture that cannot be used.
+
+    Args:
+        reason: a stable word for reports and API problems, such as `truncated` or `not_an_image`.
+        message: what is wrong with this picture.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class BundleError(UserError):
+    """A missing, damaged or foreign model bundle or checkpoint."""
+
+
+class StoreError(UserError):
+    """A store (folder, `gs://`, `s3://`) that cannot be reached, read or written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant.
+
+    Returns:
+        ``"did you mean 'x'?"`` when one is close enough, else ``""``.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,1 @@
+"""The only room that imports torch: networks, the LightningModule, the DataModule, augmentation and export."""
