@@ -1,0 +1,122 @@
+"""Augmentation as batched tensor work on the training device, so that an epoch never waits for worker processes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training pictures, drawn per picture; every range is symmetric around "no change".
+
+    Args:
+        flip: probability of mirroring left and right.
+        rotation: degrees, drawn from ±this.
+        translation: fraction of the side, drawn from ±this in both directions.
+        scale: relative size, drawn from 1 ± this.
+        brightness: added to the normalised picture in units of its range 0-1, drawn from ±this.
+        contrast: factor around the picture's mean, drawn from 1 ± this.
+        erasing: probability of covering one random rectangle with its picture's mean.
+        erasing_area: largest side of that rectangle as a fraction of the picture's side.
+        mixup_alpha: Beta(α, α) parameter of mixup (Zhang et al., 2018); 0 turns it off.
+        mixup_share: share of batches that are mixed.
+        calm_epochs: fraction of the last epochs without erasing and mixup.
+    """
+
+    flip: float = 0.5
+    rotation: float = 0.0
+    translation: float = 0.0
+    scale: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    erasing: float = 0.0
+    erasing_area: float = 0.4
+    mixup_alpha: float = 0.0
+    mixup_share: float = 0.5
+    calm_epochs: float = 0.1
+
+    @property
+    def warps(self) -> bool:
+        """Whether pictures are resampled."""
+        return bool(self.rotation or self.translation or self.scale)
+
+
+def augment_batch(images: Tensor, augmentation: Augmentation, *, calm: bool = False) -> Tensor:
+    """Change a batch at random.
+
+    Args:
+        images: float `[N, C, H, W]`, 0-1.
+        augmentation: what to change and how much.
+        calm: leave out erasing.
+
+    Returns:
+        Float `[N, C, H, W]`; values may leave 0-1 a little.
+    """
+    if augmentation.warps:
+        images = _warp(images, augmentation)
+    elif augmentation.flip:
+        images = torch.where(_coin(images, augmentation.flip), images.flip(3), images)
+    if augmentation.brightness or augmentation.contrast:
+        mean = images.mean((1, 2, 3), keepdim=True)
+        factor = 1 + augmentation.contrast * _signed(images)
+        images = torch.addcmul(mean * (1 - factor) + augmentation.brightness * _signed(images), images, factor)
+    if augmentation.erasing and not calm:
+        images = _erase(images, augmentation)
+    return images
+
+
+def mixup_batch(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
+    """Blend each picture with another of its batch (Zhang et al., 2018, "mixup").
+
+    Args:
+        images: float `[N, C, H, W]`.
+        alpha: parameter of the Beta(α, α) distribution, above 0.
+
+    Returns:
+        The blended pictures, the partner of each (int64 `[N]`) and the share of the original, 0.5-1.
+    """
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    share = max(share, 1 - share)
+    partner = torch.randperm(len(images), device=images.device)
+    return torch.lerp(images[partner], images, share), partner, share
+
+
+def _signed(images: Tensor) -> Tensor:
+    """One number from -1 to 1 per picture, shaped `[N, 1, 1, 1]`."""
+    return torch.rand(len(images), 1, 1, 1, device=images.device) * 2 - 1
+
+
+def _coin(images: Tensor, probability: float) -> Tensor:
+    return torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+
+
+def _warp(images: Tensor, augmentation: Augmentation) -> Tensor:
+    """Flip, rotate, shift and scale in one resampling."""
+    angle = _signed(images).flatten() * math.radians(augmentation.rotation)
+    zoom = 1 + _signed(images).flatten() * augmentation.scale
+    mirror = 1 - 2 * _coin(images, augmentation.flip).flatten().float()
+    matrix = torch.empty(len(images), 2, 3, device=images.device)
+    matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos() / zoom * mirror, -angle.sin() / zoom
+    matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin() / zoom * mirror, angle.cos() / zoom
+    # Grid coordinates span 2 per side.
+    matrix[:, 0, 2] = _signed(images).flatten() * augmentation.translation * 2
+    matrix[:, 1, 2] = _signed(images).flatten() * augmentation.translation * 2
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _erase(images: Tensor, augmentation: Augmentation) -> Tensor:
+    """Cover a random rectangle with the picture's mean (Zhong et al., 2020, "Random Erasing")."""
+    height, width = images.shape[2:]
+    sides = torch.rand(2, len(images), 1, 1, 1, device=images.device) * augmentation.erasing_area / 2
+    centres = torch.rand(2, len(images), 1, 1, 1, device=images.device)
+    rows = torch.linspace(0, 1, height, device=images.device).view(1, 1, -1, 1)
+    columns = torch.linspace(0, 1, width, device=images.device).view(1, 1, 1, -1)
+    inside = ((rows - centres[0]).abs() < sides[0]) & ((columns - centres[1]).abs() < sides[1])
+    covered = inside & _coin(images, augmentation.erasing)
+    return torch.where(covered, images.mean((1, 2, 3), keepdim=True), images)

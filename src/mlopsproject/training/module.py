@@ -1,0 +1,137 @@
+"""The LightningModule that trains any network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch
+from mlopsproject.training.factory import build_network
+from mlopsproject.training.optimisation import build_optimiser, build_schedule
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ExpressionModule(pl.LightningModule):
+    """Cross-entropy training of a `Network` on uint8 batches.
+
+    All arguments are primitives, so that a checkpoint loads under `weights_only=True` and rebuilds its network.
+    Logs `train/loss`, `train/acc`, `val/loss`, `val/acc`, `val/macro_f1`, one value per epoch.
+
+    Args:
+        model: `_target_` and arguments of the network.
+        classes: class names in output order.
+        input_spec: `InputSpec` as a dict.
+        optim: optimiser, schedule and `label_smoothing`.
+        augment: arguments of `Augmentation`.
+        epochs: planned epochs, which the schedule and `calm_epochs` count in.
+        lr: peak learning rate.
+        channels_last: keep weights and pictures as NHWC in memory.
+        compile_network: compile the network with `torch.compile`.
+        seed: of augmentation and dropout, mixed with the epoch so that a resumed run repeats an epoch exactly.
+        data: name and fingerprint of the training data, kept for the record.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: dict[str, Any],
+        classes: list[str],
+        input_spec: dict[str, Any],
+        optim: dict[str, Any],
+        augment: dict[str, Any],
+        epochs: int,
+        lr: float,
+        channels_last: bool = True,
+        compile_network: bool = False,
+        seed: int = 0,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        spec = InputSpec.model_validate(input_spec)
+        self.network = build_network(model, classes=len(classes), channels=spec.channels, size=spec.size)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if compile_network:
+            self.network.compile()
+        self.augmentation = Augmentation(**augment)
+        self.epochs, self.lr, self.optim, self.seed = epochs, lr, dict(optim), seed
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+        self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
+        self.val_macro_f1 = MulticlassF1Score(len(classes), average="macro")
+        self._sums = torch.zeros(3)
+
+    @property
+    def calm(self) -> bool:
+        """Whether the run is in its last epochs, which go without mixup and erasing."""
+        return self.current_epoch >= self.epochs * (1 - self.augmentation.calm_epochs)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Map pictures 0-1, float `[N, C, H, W]`, to the network's input."""
+        mean, std = self.get_buffer("mean"), self.get_buffer("std")
+        return ((images - mean) / std).contiguous(memory_format=self.memory_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 pictures `[N, C, H, W]` to logits `[N, classes]`."""
+        logits: Tensor = self.network(self.normalise(images.float().div_(255)))
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch's augmentation and dropout."""
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch * 1_009 + self.global_rank)
+        self._sums = torch.zeros(3, device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one augmented batch."""
+        images, labels = batch
+        pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
+        smoothing = float(self.optim["label_smoothing"])
+        mixes = self.augmentation.mixup_alpha > 0 and not self.calm
+        if mixes and float(torch.rand(())) < self.augmentation.mixup_share:
+            pictures, partner, share = mixup_batch(pictures, self.augmentation.mixup_alpha)
+            logits = self.network(self.normalise(pictures))
+            loss = torch.lerp(
+                functional.cross_entropy(logits, labels[partner], label_smoothing=smoothing),
+                functional.cross_entropy(logits, labels, label_smoothing=smoothing),
+                share,
+            )
+        else:
+            logits = self.network(self.normalise(pictures))
+            loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
+        correct = (logits.detach().argmax(1) == labels).sum()
+        self._sums += torch.stack([loss.detach() * len(labels), correct, torch.tensor(len(labels), device=loss.device)])
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training loss and accuracy (on augmented pictures)."""
+        loss, correct, seen = self._sums
+        self.log("train/loss", loss / seen.clamp(min=1), sync_dist=True)
+        self.log("train/acc", correct / seen.clamp(min=1), sync_dist=True, prog_bar=True)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and accuracy of one plain batch."""
+        images, labels = batch
+        logits = self(images).float()
+        self.val_accuracy(logits, labels)
+        self.val_macro_f1(logits, labels)
+        shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
+        self.log("val/loss", functional.cross_entropy(logits, labels), sync_dist=True, **shared)  # type: ignore[arg-type]
+        self.log("val/acc", self.val_accuracy, prog_bar=True, **shared)  # type: ignore[arg-type]
+        self.log("val/macro_f1", self.val_macro_f1, **shared)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and its per-step schedule over the planned epochs."""
+        optimiser = build_optimiser(self.network, self.lr, self.optim)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimiser, self.optim, steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

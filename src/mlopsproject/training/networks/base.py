@@ -1,0 +1,58 @@
+"""What every network offers, so that one LightningModule trains and one exporter ships any of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """A picture classifier split into an embedding and a linear head.
+
+    Subclasses set `head` and implement `embed`. Constructor arguments `classes`, `channels` and `size` are
+    passed by the factory; all others come from the network's YAML.
+    """
+
+    head: nn.Linear
+
+    def embed(self, image: Tensor) -> Tensor:
+        """Map normalised pictures, float `[N, C, H, W]`, to embeddings, float `[N, E]`."""
+        raise NotImplementedError
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map normalised pictures, float `[N, C, H, W]`, to logits, float `[N, classes]`."""
+        return self.classify(self.embed(image))
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Map embeddings, float `[N, E]`, to logits, float `[N, classes]`."""
+        logits: Tensor = self.head(embedding)
+        return logits
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def count_macs(network: nn.Module, channels: int, size: int) -> int:
+    """Multiply-accumulates of convolutions and linear layers for one picture of `size` x `size` pixels."""
+    macs = 0
+
+    def add(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        macs += output.numel() * weight[0].numel()
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, channels, size, size))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return macs
