@@ -1,0 +1,273 @@
+"""From a picture in any common form to the network's input: decode, resize, normalise.
+
+Training, evaluation, the API and batch scoring all go through these functions, so a picture gives the same input
+everywhere.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from mlopsproject.core.errors import ImageError
+from mlopsproject.core.spec import InputSpec, ResizeFilter
+
+ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
+
+#: Largest picture decoded, in pixels; one beyond it would take more than 150 MB of memory.
+MAX_PIXELS: Final = 50_000_000
+#: JPEGs may be decoded at 1/2, 1/4 or 1/8 scale as long as the shorter side keeps this many pixels.
+MIN_JPEG_SIDE: Final = 512
+#: Transparent pixels show this gray: the middle of the range, so that they add neither light nor contrast.
+BACKGROUND: Final = 128
+
+#: The decoders that are allowed to look at foreign bytes, the most frequent first.
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+_FOREIGN: Final = (b"8BPS", b"%!PS", b"%PDF", b"\0\0\1\0", b"\0\0\0\x0cjP", b"\xff\x0a", b"icns", b"II+\0", b"MM\0+")
+_EXIF_KEYS: Final = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+_ORIENTATION_TAG: Final = 0x0112
+_TRANSPOSE: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS: Final = {_TRANSPOSE[tag] for tag in (5, 6, 7, 8)}
+
+
+def decode_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, min_jpeg_side: int | None = MIN_JPEG_SIDE
+) -> Image.Image:
+    """Decode one picture into 8-bit gray or RGB, upright and opaque.
+
+    EXIF orientation is applied, transparency is laid over mid-gray (128), of an animation the first frame is taken,
+    16-bit gray is scaled by 1/257, palettes and CMYK become RGB. Float and 32-bit gray has no fixed white: see
+    `_to_8_bit`.
+
+    Args:
+        source: the file's bytes, its path, an opened picture (left as it is), or uint8 pixels `[H, W]`, `[H, W, 1]` or
+            `[H, W, 3]` (RGB), 0-255.
+        max_pixels: refuse pictures with more pixels than this, before decoding them.
+        min_jpeg_side: decode large JPEGs at a smaller scale, keeping at least this many pixels on the shorter side
+            (several times faster); ``None`` always decodes every pixel.
+
+    Returns:
+        A picture in mode ``L`` or ``RGB``. Its ``info`` holds ``original_size`` (width, height in pixels, upright,
+        before any reduction) and ``original_mode`` (Pillow's name of the mode as found).
+
+    Raises:
+        ImageError: with reason `empty` (no bytes or no pixels), `not_an_image`, `unsupported` (a picture, of a kind not
+            read here), `truncated` (cut off or corrupt), `too_large` (more than `max_pixels`) or `unreadable` (the file
+            is missing or may not be read).
+    """
+    if isinstance(source, Image.Image):
+        _check_size(source.size, max_pixels)
+        return _finish(source)
+    if isinstance(source, np.ndarray):
+        return _finish(_from_array(source, max_pixels))
+    if isinstance(source, bytes):
+        return _decode_stream(io.BytesIO(source), max_pixels, min_jpeg_side)
+    path = Path(source)
+    try:
+        with path.open("rb") as stream:
+            return _decode_stream(stream, max_pixels, min_jpeg_side)
+    except FileNotFoundError:
+        raise ImageError("unreadable", f"{path} does not exist.") from None
+    except (OSError, ValueError) as error:  # no permission, a folder, an impossible name
+        raise ImageError("unreadable", f"{path} cannot be read ({error}).") from None
+
+
+def to_input(image: Image.Image, size: int, channels: int, resize_filter: ResizeFilter) -> NDArray[np.uint8]:
+    """Resize a decoded picture to what the network sees.
+
+    The whole picture is stretched to a square. Shrinking is antialiased for every filter but ``nearest``.
+
+    Args:
+        image: mode ``L`` or ``RGB``, from `decode_image`.
+        size: side of the result in pixels.
+        channels: 1 (gray, ITU-R 601 luma) or 3 (RGB).
+        resize_filter: Pillow's filter by name.
+
+    Returns:
+        uint8 `[channels, size, size]`, 0-255.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling[resize_filter.upper()])
+    pixels: NDArray[np.uint8] = np.asarray(image)
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def load_input(source: ImageSource, spec: InputSpec, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode one picture and resize it as the model's spec says.
+
+    Args:
+        source: as in `decode_image`.
+        spec: the model's input.
+        max_pixels: as in `decode_image`.
+
+    Returns:
+        uint8 `[channels, size, size]`, 0-255.
+
+    Raises:
+        ImageError: as in `decode_image`.
+    """
+    image = decode_image(source, max_pixels=max_pixels, min_jpeg_side=max(MIN_JPEG_SIDE, spec.size))
+    return to_input(image, spec.size, spec.channels, spec.resize_filter)
+
+
+def normalise(batch: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """Turn pixels into the network's input values, ``(pixel / 255 - mean) / std`` per channel.
+
+    Args:
+        batch: uint8 `[N, C, H, W]`, 0-255.
+        mean: one value per channel, on the 0-1 scale.
+        std: one positive value per channel, on the 0-1 scale.
+
+    Returns:
+        float32 `[N, C, H, W]`.
+    """
+    deviation = np.asarray(std, dtype=np.float64)
+    scale = (1 / (255 * deviation)).astype(np.float32).reshape(1, -1, 1, 1)
+    offset = (-np.asarray(mean, dtype=np.float64) / deviation).astype(np.float32).reshape(1, -1, 1, 1)
+    values = batch.astype(np.float32)
+    values *= scale
+    values += offset
+    return values
+
+
+def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: int | None) -> Image.Image:
+    head = stream.read(16)
+    if not head:
+        raise ImageError("empty", "The file is empty (0 bytes).")
+    stream.seek(0)
+    try:
+        image: Image.Image = Image.open(stream, formats=_FORMATS)  # type: ignore[arg-type]
+    except Image.DecompressionBombError:
+        raise ImageError("too_large", f"The picture has more than {max_pixels:,} pixels.") from None
+    except UnidentifiedImageError:
+        raise _unidentified(head) from None
+    except Exception as error:  # a decoder may raise anything on hostile bytes
+        raise ImageError("truncated", f"The picture's header is damaged ({error}).") from error
+    _check_size(image.size, max_pixels)
+    original = image.size
+    if min_jpeg_side is not None and image.format in ("JPEG", "MPO") and min(original) >= 2 * min_jpeg_side:
+        scale = min(original) // min_jpeg_side
+        # `draft` takes the smallest scale that is at least the size asked for.
+        image.draft(None, (original[0] // scale, original[1] // scale))
+    return _finish(image, original)
+
+
+def _finish(image: Image.Image, original: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the pixels of an opened picture; make it 8-bit, opaque and upright.
+
+    Args:
+        image: opened; left as it is when it is the caller's own, that is, without `original`.
+        original: its size before any reduction, of a picture opened here.
+    """
+    width, height = original or image.size
+    mode = image.mode
+    try:
+        image.load()
+        turn = _TRANSPOSE.get(_orientation(image))
+        result = _to_8_bit(image)
+        if turn is not None:
+            result = result.transpose(turn)
+        elif original is None and result is image:
+            result = image.copy()
+    except ImageError:
+        raise
+    except (MemoryError, Image.DecompressionBombError):
+        raise ImageError("too_large", f"The picture of {width} x {height} pixels does not fit in memory.") from None
+    except Exception as error:  # a decoder may raise anything on hostile bytes
+        raise ImageError("truncated", f"The picture is cut off or corrupt ({error}).") from error
+    if turn in _SIDEWAYS:
+        width, height = height, width
+    result.info = {"original_size": (width, height), "original_mode": mode}
+    return result
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Convert any mode to ``L`` or ``RGB``."""
+    mode = image.mode
+    if mode.startswith(("I", "F")):
+        return Image.fromarray(_scale_wide(np.asarray(image)))
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        gray = mode in ("1", "L", "LA", "La")
+        opaque = image.convert("RGBA")
+        canvas = Image.new("L" if gray else "RGB", image.size, BACKGROUND if gray else (BACKGROUND,) * 3)
+        canvas.paste(opaque.convert(canvas.mode), mask=opaque.getchannel("A"))
+        return canvas
+    if mode in ("L", "RGB"):
+        return image
+    if mode in ("1", "P", "CMYK", "YCbCr", "HSV", "RGBX"):
+        return image.convert("L" if mode == "1" else "RGB")
+    raise ImageError("unsupported", f"Pictures in mode {mode!r} are not read; save it as RGB.")
+
+
+def _scale_wide(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bring 16-bit, 32-bit or float gray to 0-255.
+
+    uint16 has a fixed white and is scaled by 1/257. Of the others the range tells the scale: within 0-1 floats are
+    fractions, within 0-255 they are taken as they are, within 0-65535 as 16-bit; anything else is stretched to 0-255.
+    """
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if not np.isfinite(values).all():
+        raise ImageError("unsupported", "The picture holds values that are not finite.")
+    wide = values.astype(np.float64)
+    low, high = float(wide.min()), float(wide.max())
+    if low < 0 or high > 65535:
+        wide = (wide - low) * (255 / (high - low) if high > low else 0)
+    elif high > 255:
+        wide = wide / 257
+    elif values.dtype.kind == "f" and high <= 1:
+        wide = wide * 255
+    return np.rint(wide).astype(np.uint8)
+
+
+def _from_array(pixels: NDArray[Any], max_pixels: int) -> Image.Image:
+    gray = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
+    if pixels.dtype != np.uint8 or not (gray or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        found = f"An array of {pixels.dtype} {list(pixels.shape)}"
+        raise ImageError("unsupported", f"{found} is not a picture; give uint8 [H, W], [H, W, 1] or [H, W, 3].")
+    _check_size((pixels.shape[1], pixels.shape[0]), max_pixels)
+    return Image.fromarray(pixels.reshape(pixels.shape[:2]) if gray else pixels)
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    if not size[0] or not size[1]:
+        raise ImageError("empty", f"The picture has no pixels ({size[0]} x {size[1]}).")
+    if size[0] * size[1] > max_pixels:
+        raise ImageError("too_large", f"The picture has {size[0]} x {size[1]} pixels; at most {max_pixels:,} are read.")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1-8; 1 when there is none or it cannot be read."""
+    # Reading EXIF costs more than decoding a face of 64 x 64, and most faces have none.
+    if image.format != "TIFF" and not any(key in image.info for key in _EXIF_KEYS):
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF must not cost the picture
+        return 1
+
+
+def _unidentified(head: bytes) -> ImageError:
+    if head.startswith(_SIGNATURES):
+        return ImageError("truncated", "The picture's header is cut off or corrupt.")
+    if head.startswith(_FOREIGN) or head[4:8] == b"ftyp":
+        return ImageError("unsupported", "This picture format is not read; use JPEG, PNG, WebP, BMP, GIF or TIFF.")
+    return ImageError("not_an_image", "The file is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.")
