@@ -1,0 +1,231 @@
+"""The model bundle: one folder that holds everything needed to use a trained model, and proves it is intact.
+
+``<prefix>-<12 hex>/`` holds ``spec.json`` and the files it lists with their SHA-256. The twelve digits are the hash of
+``spec.json`` (without the name itself) and thereby of every file, so a bundle cannot change and keep its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from mlopsproject.core.errors import BundleError, nearest
+from mlopsproject.core.files import put_in_place, sha256_file, staging_folder, writing
+from mlopsproject.core.spec import SCHEMA_VERSION, ModelSpec, Precision
+
+SPEC_FILE: Final = "spec.json"
+_DIGITS: Final = 12
+_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{{{_DIGITS}}}")
+_AGAIN: Final = "Fetch, pull or export the bundle again."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        path: its folder.
+        spec: what `spec.json` says.
+    """
+
+    path: Path
+    spec: ModelSpec
+
+    @property
+    def name(self) -> str:
+        """The name that carries the content hash; `model_version` everywhere."""
+        return self.spec.name
+
+    def file(self, name: str) -> Path:
+        """Path of one of the bundle's files.
+
+        Raises:
+            BundleError: if the bundle has no such file.
+        """
+        if name != SPEC_FILE and name not in self.spec.files:
+            raise BundleError(f"Bundle {self.name} has no {name}; it holds {', '.join(sorted(self.spec.files))}.")
+        return self.path / name
+
+    def model_file(self, precision: Precision) -> Path:
+        """Path of the ONNX file of one precision.
+
+        Raises:
+            BundleError: if the bundle was exported without it.
+        """
+        entry = self.spec.precisions.get(precision)
+        if entry is None:
+            known = ", ".join(self.spec.precisions)
+            hint = nearest(precision, self.spec.precisions)
+            raise BundleError(f"Bundle {self.name} has no precision {precision!r} (it has {known}).", hint)
+        return self.path / entry.file
+
+    def metrics(self) -> dict[str, Any]:
+        """Content of `metrics.json`: what the bundle reached on test, per class and over all.
+
+        Raises:
+            BundleError: if the bundle has none.
+        """
+        metrics: dict[str, Any] = json.loads(self.file("metrics.json").read_text(encoding="utf-8"))
+        return metrics
+
+
+def is_bundle_name(text: str) -> bool:
+    """Whether `text` has the form of a bundle's name, ``<prefix>-<12 hex>``."""
+    return _NAME.fullmatch(text) is not None
+
+
+def seal_bundle(staging: Path, spec: ModelSpec, destination: Path, prefix: str) -> Bundle:
+    """Turn a folder of finished files into a bundle.
+
+    Args:
+        staging: the folder with the bundle's files, without `spec.json`. It is moved: afterwards it no longer exists.
+        spec: the model's spec; `name` and `files` are filled in here.
+        destination: the store's folder, created if missing. The bundle becomes `destination/<name>`.
+        prefix: start of the name: letters, digits, ``.``, ``_``, ``-``.
+
+    Returns:
+        The bundle in its place. If the very same bundle is there already, that one.
+
+    Raises:
+        BundleError: if a precision's file is missing, the spec is not plain JSON, or the prefix cannot be in a name.
+        UserError: for a full disk or a folder that cannot be written; nothing is left at the destination.
+    """
+    if not is_bundle_name(f"{prefix}-{'0' * _DIGITS}"):
+        raise BundleError(f"{prefix!r} cannot start a bundle's name.", "Use letters, digits, '.', '_' and '-'.")
+    (staging / SPEC_FILE).unlink(missing_ok=True)
+    files = {
+        item.relative_to(staging).as_posix(): sha256_file(item) for item in sorted(staging.rglob("*")) if item.is_file()
+    }
+    for precision, entry in spec.precisions.items():
+        if entry.file not in files:
+            raise BundleError(f"{staging} lacks {entry.file}, the model of precision {precision}.")
+    document = spec.model_copy(update={"files": files, "name": ""}).model_dump(mode="json")
+    try:
+        document["name"] = f"{prefix}-{content_hash(document)}"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"The spec holds a value that JSON cannot keep ({error}).") from error
+    sealed = ModelSpec.model_validate(document)
+    with writing(destination / sealed.name):
+        (staging / SPEC_FILE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Bundle(install_folder(staging, destination, sealed.name), sealed)
+
+
+def install_folder(folder: Path, destination: Path, name: str) -> Path:
+    """Move a complete bundle folder to `destination/name` in one step.
+
+    Returns:
+        `destination/name`; if an intact bundle of that name is there already, `folder` is removed instead.
+
+    Raises:
+        BundleError: if a damaged bundle of that name is in the way.
+        UserError: for a full disk or a folder that cannot be written.
+    """
+    target = destination / name
+    with staging_folder(destination) as place:
+        ready = place / name
+        # On another file system this copies; the rename that makes the bundle visible is then still one step.
+        shutil.move(folder, ready)
+        try:
+            put_in_place(ready, target)
+        except OSError:
+            if not target.exists():
+                raise
+            open_bundle(target)
+    return target
+
+
+def open_bundle(path: str | Path, verify: bool = True) -> Bundle:
+    """Open a bundle folder; its name is the one in the spec, whatever the folder is called.
+
+    Args:
+        path: the folder.
+        verify: compare every file with its hash; otherwise only look that it is there, and accept a folder that is
+            not sealed yet (its spec has no name).
+
+    Raises:
+        BundleError: for a folder that is no bundle, a bundle of a newer version, or a missing or changed file.
+    """
+    folder = Path(path)
+    spec = _read_spec(folder, draft=not verify)
+    for name, expected in spec.files.items():
+        item = folder / name
+        if not item.is_file():
+            raise BundleError(f"Bundle {folder} is damaged: {name} is missing.", _AGAIN)
+        if verify and sha256_file(item) != expected:
+            raise BundleError(f"Bundle {folder} is damaged: {name} is not the file that was sealed.", _AGAIN)
+    return Bundle(folder, spec)
+
+
+def parse_spec(text: str | bytes, source: str, *, draft: bool = False) -> ModelSpec:
+    """Read a `spec.json` and check that it is whole and unchanged.
+
+    Args:
+        text: the file's content.
+        source: what to call it in errors, for example its path.
+        draft: accept a spec without a name, of a bundle that is not sealed yet.
+
+    Raises:
+        BundleError: if it is not a spec, of a newer version, or not what was sealed.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{source} is damaged: not JSON ({error}).", _AGAIN) from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise BundleError(f"{source} is not a bundle's spec: it has no schema_version.")
+    if version > SCHEMA_VERSION:
+        newer = f"{source} has schema version {version}; this mlopsproject reads up to {SCHEMA_VERSION}."
+        raise BundleError(newer, "Upgrade mlopsproject.")
+    try:
+        spec = ModelSpec.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{source} is damaged: {where or 'spec'}: {first['msg']}.", _AGAIN) from error
+    if draft and not spec.name:
+        return spec
+    if not is_bundle_name(spec.name) or not spec.name.endswith(content_hash(document)):
+        raise BundleError(f"{source} was changed after it was sealed: its content does not match its name.", _AGAIN)
+    for name in [*spec.files, *(entry.file for entry in spec.precisions.values())]:
+        if name not in spec.files or not _is_inside(name):
+            raise BundleError(f"{source} names {name!r}, which is not one of the bundle's files.")
+    return spec
+
+
+def content_hash(document: dict[str, Any]) -> str:
+    """Hash of a spec as written to disk, without its name: twelve hex digits.
+
+    It is taken of the document and not of `ModelSpec`, so that fields added later do not disown old bundles.
+
+    Raises:
+        TypeError, ValueError: if the document is not plain JSON (NaN included).
+    """
+    content = {key: value for key, value in document.items() if key != "name"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_DIGITS]
+
+
+def _read_spec(folder: Path, *, draft: bool) -> ModelSpec:
+    path = folder / SPEC_FILE
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        missing = "does not exist" if not folder.exists() else f"is not a model bundle: it has no {SPEC_FILE}"
+        raise BundleError(f"{folder} {missing}.", "Give a folder that `train` or `export` made.") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}).") from error
+    return parse_spec(text, str(path), draft=draft)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file name from a spec stays within the bundle's folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name and name == str(path) != SPEC_FILE

@@ -1,0 +1,51 @@
+"""Connections to the file systems that stores live on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mlopsproject.core.errors import StoreError
+
+_SYNONYMS: Final = {"gcs": "gs", "s3a": "s3"}
+_PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs"}
+#: Per protocol: fail within a minute or so when the other side is gone, and never answer from a stale listing.
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "s3": {
+        "use_listings_cache": False,
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"max_attempts": 3, "mode": "standard"},
+        },
+    },
+    "gs": {"use_listings_cache": False, "timeout": 60},
+}
+
+
+def connect(protocol: str, uri: str) -> Any:
+    """Open the fsspec file system of a protocol.
+
+    Args:
+        protocol: `file`, `gs`, `s3`, or another one that fsspec knows.
+        uri: the address it is for, named in errors.
+
+    Returns:
+        An fsspec file system.
+
+    Raises:
+        StoreError: for an unknown protocol, or one whose package is not installed.
+    """
+    # Imported late: most processes use a folder, and the cloud packages take a second to load.
+    import fsspec
+
+    name = _SYNONYMS.get(protocol, protocol)
+    try:
+        return fsspec.filesystem(name, **_OPTIONS.get(name, {}))
+    except ImportError as error:
+        fix = "Install the extra 'store': pip install 'mlopsproject[store]'."
+        raise StoreError(
+            f"{uri} needs the package {_PACKAGES.get(name, name)}, which is not installed.", fix
+        ) from error
+    except ValueError as error:
+        known = "Use a folder, gs://bucket/path or s3://bucket/path."
+        raise StoreError(f"{uri} is an address of an unknown kind.", known) from error

@@ -1,0 +1,108 @@
+"""Writing files so that nothing half-written is ever left in place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlopsproject.core.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn a full disk or a missing right inside the block into an error that names `target` and the fix.
+
+    Raises:
+        UserError: in place of such an ``OSError``; others pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(f"No space left while writing {target}.", "Free some disk space and run again.") from error
+        if error.errno in _DENIED:
+            what = error.filename or target
+            raise UserError(f"{what} cannot be written ({error.strerror}).", "Choose another place.") from error
+        raise
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside `target`; on success it takes `target`'s place, on failure it is removed.
+
+    Raises:
+        UserError: for a full disk or a folder that cannot be written.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            sync(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging_folder(parent: Path) -> Iterator[Path]:
+    """Give an empty folder inside `parent`, removed at the end unless it has been renamed.
+
+    Raises:
+        UserError: for a full disk or a folder that cannot be written.
+    """
+    with writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Make a finished folder durable and rename it to `target`, which must not exist.
+
+    Raises:
+        OSError: if `target` exists and is not empty.
+    """
+    folder.chmod(0o777 & ~_umask())
+    for item in sorted(folder.rglob("*")):
+        sync(item)
+    sync(folder)
+    folder.rename(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's or folder's content is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    # The only way to read it is to set it; temporary files are private until they are put in place.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,300 @@
+"""Stores of bundles: a folder, or a bucket (`gs://…`, `s3://…`), read and written by the same code.
+
+A store holds one folder per bundle and ``aliases/<alias>``, each one line with a bundle's name. A bundle is there once
+its ``spec.json`` is, which is written last; what exists is never overwritten.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
+from mlopsproject.core.connections import connect
+from mlopsproject.core.errors import BundleError, StoreError, UserError, nearest
+from mlopsproject.core.files import atomic_file, staging_folder
+
+log = logging.getLogger(__name__)
+
+CACHE_VARIABLE: Final = "MLOPSPROJECT_CACHE"
+_ALIASES: Final = "aliases"
+_ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Store:
+    """A place that holds bundles and aliases.
+
+    Args:
+        uri: a folder, `gs://bucket/path`, `s3://bucket/path`, or another address that fsspec knows.
+
+    Every method raises `StoreError` for an address of an unknown kind, or one whose package is not installed.
+    """
+
+    def __init__(self, uri: str | Path = "models") -> None:
+        self.uri = str(uri).rstrip("/") or "/"
+        protocol, is_remote, _ = self.uri.partition("://")
+        self._protocol = protocol if is_remote else "file"
+        #: The folder of a local store, ``None`` for a bucket.
+        self.folder = Path(self.uri.removeprefix("file://")) if self._protocol == "file" else None
+
+    @staticmethod
+    def local_folder(uri: str | Path) -> Path:
+        """Where new bundles of a store are sealed: its folder, or `models` for a bucket, to be published from there."""
+        return Store(uri).folder or Path("models")
+
+    @cached_property
+    def _fs(self) -> Any:
+        return connect(self._protocol, self.uri)
+
+    def names(self) -> list[str]:
+        """Names of the bundles in the store, sorted; empty if the store does not exist yet.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        found = [name for name in self._children("") if is_bundle_name(name)]
+        return sorted(name for name in found if self.exists(name))
+
+    def exists(self, name: str) -> bool:
+        """Whether the store holds a bundle of this name.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        with self._reaching(f"look for {name}"):
+            return is_bundle_name(name) and bool(self._fs.exists(self._path(name, SPEC_FILE)))
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias and the bundle's name it holds.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        found = {alias: self.get_alias(alias) for alias in sorted(self._children(_ALIASES)) if _ALIAS.fullmatch(alias)}
+        return {alias: name for alias, name in found.items() if name is not None}
+
+    def get_alias(self, alias: str) -> str | None:
+        """The bundle's name that an alias holds, ``None`` if there is no such alias.
+
+        Raises:
+            StoreError: if the store cannot be reached or the alias does not hold a bundle's name.
+        """
+        if not _ALIAS.fullmatch(alias):
+            return None
+        with self._reaching(f"read the alias {alias}"):
+            try:
+                content: bytes = self._fs.cat_file(self._path(_ALIASES, alias))
+            except FileNotFoundError:
+                return None
+        text = content.decode("utf-8", "replace").strip()
+        if not is_bundle_name(text):
+            raise StoreError(f"The alias {alias} of {self.uri} holds {text[:80]!r}, which is no bundle's name.")
+        return text
+
+    def set_alias(self, alias: str, name: str) -> str | None:
+        """Point an alias at a bundle of this store.
+
+        Returns:
+            The bundle's name that the alias held before, if any.
+
+        Raises:
+            StoreError: if the store has no such bundle, cannot be written, or the alias cannot be a name.
+        """
+        if not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
+            raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
+        if not self.exists(name):
+            raise StoreError(f"{self.uri} has no bundle {name}, so {alias} cannot point at it.", "Publish it first.")
+        try:
+            old = self.get_alias(alias)
+        except StoreError as error:
+            log.warning("%s It is overwritten.", error)
+            old = None
+        if self.folder is not None:
+            with atomic_file(self.folder / _ALIASES / alias) as temporary:
+                temporary.write_text(f"{name}\n", encoding="utf-8")
+        else:
+            with self._reaching(f"write the alias {alias}"):
+                self._fs.pipe_file(self._path(_ALIASES, alias), f"{name}\n".encode())
+        return old
+
+    def resolve(self, name_or_alias: str) -> str:
+        """Turn a bundle's name or an alias into the name of a bundle that the store holds.
+
+        Raises:
+            StoreError: if there is no such bundle or alias; names the nearest one.
+        """
+        name = name_or_alias if is_bundle_name(name_or_alias) else self.get_alias(name_or_alias)
+        if name is not None and self.exists(name):
+            return name
+        if name is not None and name != name_or_alias:
+            raise StoreError(f"The alias {name_or_alias} of {self.uri} points at {name}, which is not there.")
+        names, aliases = self.names(), list(self.aliases())
+        if not names:
+            raise StoreError(f"{self.uri} has no model {name_or_alias!r}: it holds no bundles.", "Train one first.")
+        known = f"It has aliases [{', '.join(aliases)}] and {len(names)} bundle(s), such as {names[-1]}."
+        hint = nearest(name_or_alias, [*aliases, *names])
+        raise StoreError(f"{self.uri} has no bundle or alias {name_or_alias!r}.", hint or known)
+
+    def open(self, name: str) -> Bundle:
+        """Open a bundle by name and verify it; of a bucket, download it into the local cache once.
+
+        Raises:
+            StoreError: if it cannot be downloaded.
+            BundleError: if it is damaged.
+        """
+        if not is_bundle_name(name):
+            raise StoreError(f"{name!r} is not a bundle's name.")
+        if self.folder is not None:
+            return open_bundle(self.folder / name)
+        cache = cache_folder()
+        try:
+            return open_bundle(cache / name)
+        except BundleError as error:
+            if (cache / name).exists():
+                log.warning("%s Downloading it again.", error.message)
+                shutil.rmtree(cache / name)
+        with staging_folder(cache) as place:
+            self._download(name, place / name)
+            open_bundle(place / name)
+            install_folder(place / name, cache, name)
+        return Bundle(cache / name, open_bundle(cache / name, verify=False).spec)
+
+    def fetch(self, name: str) -> Path:
+        """Local folder of a bundle, verified; see `open`."""
+        return self.open(name).path
+
+    def publish(self, path: str | Path) -> str:
+        """Copy a bundle into the store, unless it is there already. The bundle itself stays where it is.
+
+        Args:
+            path: the bundle's folder.
+
+        Returns:
+            The bundle's name.
+
+        Raises:
+            BundleError: if the bundle is damaged.
+            StoreError: if it cannot be written, or the store holds something else under its name.
+        """
+        bundle = open_bundle(path)
+        if self.exists(bundle.name):
+            self._compare(bundle)
+            return bundle.name
+        if self.folder is not None:
+            with staging_folder(self.folder) as place:
+                shutil.copytree(bundle.path, place / bundle.name)
+                install_folder(place / bundle.name, self.folder, bundle.name)
+        else:
+            self._upload(bundle)
+        return bundle.name
+
+    def _upload(self, bundle: Bundle) -> None:
+        """Upload the files, look that they arrived whole, then `spec.json`, which makes the bundle visible."""
+        try:
+            with self._reaching(f"upload {bundle.name}"):
+                for name in bundle.spec.files:
+                    self._fs.put_file(str(bundle.path / name), self._path(bundle.name, name))
+                self._check_sizes(bundle)
+                self._fs.put_file(str(bundle.path / SPEC_FILE), self._path(bundle.name, SPEC_FILE))
+        except StoreError as error:
+            kept = f"The bundle is kept in {bundle.path}; publish it again from there."
+            raise StoreError(error.message, f"{error.fix} {kept}".strip()) from error
+
+    def _compare(self, bundle: Bundle) -> None:
+        """Make sure that what the store holds under the bundle's name is this bundle."""
+        with self._reaching(f"compare {bundle.name}"):
+            text = self._fs.cat_file(self._path(bundle.name, SPEC_FILE))
+            try:
+                same = parse_spec(text, self._path(bundle.name, SPEC_FILE)) == bundle.spec
+            except BundleError:
+                same = False
+            if not same:
+                raise StoreError(f"{self.uri} holds something else under the name {bundle.name}.", "Remove it there.")
+            self._check_sizes(bundle)
+
+    def _check_sizes(self, bundle: Bundle) -> None:
+        for name in bundle.spec.files:
+            there, here = self._fs.size(self._path(bundle.name, name)), (bundle.path / name).stat().st_size
+            if there != here:
+                raise StoreError(
+                    f"{self.uri} holds {there} of {here} bytes of {bundle.name}/{name}.", "Remove it there."
+                )
+
+    def _download(self, name: str, target: Path) -> None:
+        with self._reaching(f"download {name}"):
+            text = self._fs.cat_file(self._path(name, SPEC_FILE))
+            spec = parse_spec(text, self._path(name, SPEC_FILE))
+            for file in spec.files:
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(self._path(name, file), str(target / file))
+            (target / SPEC_FILE).write_bytes(text)
+
+    def _children(self, folder: str) -> list[str]:
+        with self._reaching("list it"):
+            try:
+                found = self._fs.ls(self._path(folder), detail=False)
+            except FileNotFoundError:
+                return []
+        return [PurePosixPath(item).name for item in found]
+
+    def _path(self, *parts: str) -> str:
+        root = str(self.folder) if self.folder is not None else self.uri
+        return "/".join([root, *(part for part in parts if part)])
+
+    @contextmanager
+    def _reaching(self, doing: str) -> Iterator[None]:
+        """Whatever goes wrong between here and the store becomes one error that names it."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # every backend raises types of its own, from three libraries each
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            fix = "Check the address, the network and the credentials." if self.folder is None else ""
+            raise StoreError(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error
+
+    def __repr__(self) -> str:
+        return f"Store({self.uri!r})"
+
+
+def cache_folder() -> Path:
+    """Where bundles of buckets are kept: `$MLOPSPROJECT_CACHE`, or `~/.cache/mlopsproject`."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mlopsproject") / "bundles"
+
+
+def resolve_bundle(uri_or_alias: str | Path, store_uri: str | Path = "models") -> Bundle:
+    """Find, fetch and verify a bundle, however it is named.
+
+    Args:
+        uri_or_alias: a bundle's folder, `gs://…/<name or alias>`, `s3://…/<name or alias>`, `<folder of a
+            store>/<alias>`, or a name or alias in `store_uri`.
+        store_uri: the store for names and aliases.
+
+    Raises:
+        BundleError: for a missing or damaged bundle.
+        StoreError: if the store cannot be reached or knows no such name.
+    """
+    text = str(uri_or_alias).rstrip("/")
+    if not text:
+        raise StoreError("No model is named.", "Give an alias, a bundle's name, a folder, gs://… or s3://….")
+    parent, _, last = text.rpartition("/")
+    if "://" in text and not text.startswith("file://"):
+        store = Store(parent)
+        return store.open(store.resolve(last))
+    folder = Path(text.removeprefix("file://"))
+    if (folder / SPEC_FILE).is_file():
+        return open_bundle(folder)
+    if not parent and not isinstance(uri_or_alias, Path):
+        store = Store(store_uri)
+        return store.open(store.resolve(last))
+    if not folder.exists() and folder.parent.is_dir():
+        store = Store(folder.parent)
+        return store.open(store.resolve(folder.name))
+    return open_bundle(folder)
