@@ -1,0 +1,106 @@
+"""The work done once per image, in worker processes: decode, check, hash, shrink to the cache's size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mlopsproject.core.errors import ImageError
+from mlopsproject.core.preprocess import MIN_JPEG_SIDE, decode_image, to_input
+from mlopsproject.core.spec import ResizeFilter
+from mlopsproject.data.fer_csv import parse_pixels
+from mlopsproject.data.hashing import perceptual_hash, pixel_hash, thumbnail
+from mlopsproject.data.items import Item
+
+
+@dataclass(frozen=True)
+class ExamineOptions:
+    """What a worker needs to know.
+
+    Attributes:
+        size: side of the cached picture in pixels.
+        channels: 1 (gray) or 3 (RGB).
+        resize_filter: Pillow's filter by name.
+        min_size: pictures whose shorter side has fewer pixels are left out.
+        max_pixels: pictures with more pixels are left out.
+    """
+
+    size: int = 64
+    channels: int = 1
+    resize_filter: ResizeFilter = "bilinear"
+    min_size: int = 16
+    max_pixels: int = 50_000_000
+
+
+class Row(NamedTuple):
+    """One usable picture, as the manifest will hold it."""
+
+    path: str
+    label: str
+    source_split: str
+    pixel_hash: bytes
+    width: int
+    height: int
+    mode: str
+
+
+class Examined(NamedTuple):
+    """The outcome for one chunk of items: `len(rows) + len(excluded)` equals the number of items.
+
+    `inputs` is uint8 `[rows, C, size, size]`, `thumbnails` uint8 `[rows, 32, 32]`, `perceptual` uint64 `[rows]` and
+    `mirrored` the same of the mirrored thumbnails; `excluded` holds (path, reason, detail).
+    """
+
+    rows: list[Row]
+    excluded: list[tuple[str, str, str]]
+    inputs: NDArray[np.uint8]
+    thumbnails: NDArray[np.uint8]
+    perceptual: NDArray[np.uint64]
+    mirrored: NDArray[np.uint64]
+
+
+def examine(items: Sequence[Item], options: ExamineOptions) -> Examined:
+    """Examine a chunk of items; a bad picture becomes an entry of `excluded`, never an exception."""
+    rows: list[Row] = []
+    excluded: list[tuple[str, str, str]] = []
+    shape = (options.channels, options.size, options.size)
+    inputs = np.empty((len(items), *shape), np.uint8)
+    thumbnails = np.empty((len(items), 32, 32), np.uint8)
+    for item in items:
+        if item.reason:
+            excluded.append((item.path, item.reason, item.detail))
+            continue
+        try:
+            image = _decode(item, options)
+        except ImageError as error:
+            excluded.append((item.path, error.reason, error.message))
+            continue
+        except OSError as error:
+            excluded.append((item.path, "unreadable", error.strerror or str(error)))
+            continue
+        inputs[len(rows)] = to_input(image, options.size, options.channels, options.resize_filter)
+        thumbnails[len(rows)] = thumbnail(image)
+        width, height = image.info["original_size"]
+        mode = image.info["original_mode"]
+        rows.append(Row(item.path, item.label, item.source_split, pixel_hash(image), width, height, mode))
+    thumbnails = thumbnails[: len(rows)]
+    mirrored = perceptual_hash(thumbnails[:, :, ::-1])
+    return Examined(rows, excluded, inputs[: len(rows)], thumbnails, perceptual_hash(thumbnails), mirrored)
+
+
+def _decode(item: Item, options: ExamineOptions) -> Image.Image:
+    source = parse_pixels(item.payload) if isinstance(item.payload, str) else item.payload
+    image = decode_image(source, max_pixels=options.max_pixels, min_jpeg_side=max(MIN_JPEG_SIDE, options.size))
+    width, height = image.info["original_size"]
+    if min(width, height) < options.min_size:
+        raise ImageError("tiny", f"{width} x {height} pixels; at least {options.min_size} a side are asked for.")
+    lowest_highest = image.getextrema()
+    bands = lowest_highest if image.mode == "RGB" else (lowest_highest,)
+    if all(low == high for low, high in bands):  # type: ignore[misc]
+        raise ImageError("constant", "Every pixel has the same value.")
+    return image

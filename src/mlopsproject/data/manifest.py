@@ -1,0 +1,137 @@
+"""The manifest: one row per usable image, saved as Parquet, with a fingerprint of what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlopsproject.core.errors import DataError, nearest
+
+MANIFEST_FILE: Final = "manifest.parquet"
+EXCLUDED_FILE: Final = "excluded.csv"
+IMPORT_FILE: Final = "import.json"
+CACHE_FOLDER: Final = "cache"
+#: Version of the files in a data set folder; a reader refuses others.
+FORMAT: Final = 1
+
+SCHEMA: Final = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.string()),
+        ("source_split", pa.string()),
+        ("split", pa.string()),
+        ("pixel_hash", pa.string()),
+        ("perceptual_hash", pa.uint64()),
+        ("group", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("flags", pa.string()),
+    ]
+)
+_SLICE: Final = 65536
+
+
+def fingerprint(manifest: pa.Table) -> str:
+    """Hash what the manifest says about every image: path, class, split and pixels.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, manifest.num_rows, _SLICE):
+        part = manifest.slice(start, _SLICE)
+        for name in ("path", "label", "split", "pixel_hash"):
+            digest.update("\0".join(part.column(name).to_pylist()).encode())
+            digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def read_import(folder: Path) -> dict[str, Any]:
+    """Read a data set's `import.json`.
+
+    Args:
+        folder: `data/<name>`.
+
+    Raises:
+        DataError: no such data set (naming the known ones), or it is damaged or of another format.
+    """
+    path = folder / IMPORT_FILE
+    if not path.is_file():
+        known = known_datasets(folder.parent)
+        hint = nearest(folder.name, known)
+        listed = f"Known: {', '.join(known)}." if known else "None is imported yet."
+        raise DataError(
+            f"No data set {folder.name!r} in {folder.parent}{'; ' + hint if hint else '.'} {listed}",
+            f"Import one: uv run invoke import-data -o source=PATH -o name={folder.name}",
+        )
+    try:
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = info["format"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(f"{path} is damaged ({error}).", f"Delete {folder} and import it again.") from error
+    if found != FORMAT:
+        raise DataError(
+            f"{path} has format {found}; this version reads {FORMAT}.", f"Delete {folder} and import it again."
+        )
+    return info
+
+
+def read_manifest(folder: Path) -> pa.Table:
+    """Read a data set's manifest and check it against the fingerprint taken at import.
+
+    Args:
+        folder: `data/<name>`.
+
+    Returns:
+        A table with the columns of `SCHEMA`.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    info = read_import(folder)
+    path = folder / MANIFEST_FILE
+    try:
+        table = pq.read_table(path).select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is missing or damaged ({reason}).", f"Delete {folder} and import it again.") from error
+    if fingerprint(table) != info["fingerprint"]:
+        raise DataError(f"{path} does not match {IMPORT_FILE} beside it.", f"Delete {folder} and import it again.")
+    return table
+
+
+def write_manifest(table: pa.Table, path: Path) -> None:
+    """Write the manifest as Parquet."""
+    pq.write_table(table, path, compression="zstd")
+
+
+def column(table: pa.Table, name: str) -> np.ndarray[Any, Any]:
+    """Take one column as a NumPy array (strings as objects)."""
+    values: np.ndarray[Any, Any] = table.column(name).combine_chunks().to_numpy(zero_copy_only=False)
+    return values
+
+
+def codes(table: pa.Table, name: str) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[str]]:
+    """Take a column of few different strings as numbers.
+
+    Returns:
+        int64 `[N]` indices into the list of its different values.
+    """
+    encoded = table.column(name).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def known_datasets(root: Path) -> list[str]:
+    """List the data sets imported under `root`."""
+    if not root.is_dir():
+        return []
+    return sorted(item.name for item in root.iterdir() if (item / IMPORT_FILE).is_file())

@@ -1,0 +1,68 @@
+"""Open the data set a config names; a folder of that name beside the project is imported by itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.data.dataset import FaceDataset, load_dataset
+from mlopsproject.data.importer import import_dataset
+from mlopsproject.data.labelling import own_classes
+from mlopsproject.data.manifest import IMPORT_FILE
+from mlopsproject.data.sources import open_source
+
+log = logging.getLogger(__name__)
+
+
+def open_dataset(data: Mapping[str, Any], spec: InputSpec, *, classes: Sequence[str]) -> FaceDataset:
+    """Open the data set `data.name` at the network's input size.
+
+    A folder of that name in the working directory (as DVC pulls `train_data/`) is imported first if that has not
+    happened, and again when its files have changed since.
+
+    Args:
+        data: the config's `data` group: `name`, `root`, `drop_twins`, `progress`.
+        spec: the input that images are cached for.
+        classes: the chosen classes in output order.
+
+    Raises:
+        UserError: no such data set or folder, or what `import_dataset` and `load_dataset` raise.
+    """
+    name, root = str(data["name"]), Path(data["root"])
+    folder = Path(name)
+    if folder.is_dir() and _needs_import(folder, root / name / IMPORT_FILE, classes):
+        log.info("Importing %s/ as data set '%s'", folder, name)
+        import_dataset(
+            folder,
+            name,
+            root=root,
+            classes=classes,
+            size=spec.size,
+            channels=spec.channels,
+            resize_filter=spec.resize_filter,
+        )
+    return load_dataset(
+        name,
+        root=root,
+        classes=classes,
+        size=spec.size,
+        channels=spec.channels,
+        resize_filter=spec.resize_filter,
+        drop_twins=bool(data.get("drop_twins", False)),
+    )
+
+
+def _needs_import(folder: Path, record: Path, classes: Sequence[str]) -> bool:
+    """Whether the folder was never imported, or has changed since."""
+    if not record.is_file():
+        return True
+    source = json.loads(record.read_text(encoding="utf-8"))["source"]
+    if Path(source["location"]) != folder.resolve():
+        # Imported from elsewhere under this name: that is what the user wants to train on.
+        return False
+    fingerprint: str = open_source(folder, own_classes(classes)).scan().fingerprint
+    return fingerprint != source["fingerprint"]

@@ -1,0 +1,171 @@
+"""Where images come from: folders, zip and tar archives, FER2013 CSV files, Kaggle. Nothing is extracted to disk."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlopsproject.core.errors import DataError, nearest
+from mlopsproject.data.archives import (
+    ARCHIVE_DAMAGE,
+    ARCHIVE_SUFFIXES,
+    damaged_archive,
+    folder_entries,
+    read_limited,
+    tar_entries,
+    zip_entries,
+)
+from mlopsproject.data.fer_csv import is_fer_csv, read_rows
+from mlopsproject.data.items import MAX_FILE_BYTES, Entry, Item
+from mlopsproject.data.kaggle import KAGGLE_PREFIX, download
+from mlopsproject.data.labelling import label_path
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a first look over a source found, without decoding anything.
+
+    Attributes:
+        files: files and CSV rows in the source.
+        fingerprint: hash of every path, size and time stamp; changes when the source does.
+        labels: pictures per class.
+        source_splits: pictures per published split (`""` where there is none).
+    """
+
+    files: int
+    fingerprint: str
+    labels: Counter[str] = field(default_factory=Counter)
+    source_splits: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder, archive or CSV file with labelled faces.
+
+    Attributes:
+        location: where it lies on disk.
+        given: what the user asked for, such as `kaggle:owner/slug`.
+        own: class names known besides the usual ones.
+    """
+
+    location: Path
+    given: str
+    own: tuple[str, ...] = ()
+
+    def items(self, *, read: bool = True) -> Iterator[Item]:
+        """Yield every file and CSV row once, always in the same order.
+
+        Args:
+            read: fetch archive members' bytes; without it the payloads of archive members stay empty.
+
+        Raises:
+            DataError: an unknown class folder, or a damaged archive.
+        """
+        for entry in self._entries():
+            yield from self._expand(entry, read)
+
+    def scan(self) -> Scan:
+        """Count, label and fingerprint everything without decoding a picture.
+
+        Raises:
+            DataError: an unknown class folder, a damaged archive, or no picture in any class folder.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        labels: Counter[str] = Counter()
+        splits: Counter[str] = Counter()
+        files = 0
+        for entry in self._entries():
+            digest.update(f"{entry.path}\0{entry.size}\0{entry.stamp}\n".encode())
+            for item in self._expand(entry, read=False):
+                files += 1
+                if not item.reason:
+                    labels[item.label] += 1
+                    splits[item.source_split] += 1
+        if not labels:
+            raise DataError(
+                f"{self.location} holds no picture in a class folder ({files} files looked at).",
+                "Expected folders named after classes, such as happy/ or train/happy/, or a FER2013 CSV.",
+            )
+        return Scan(files, digest.hexdigest(), labels, splits)
+
+    def _entries(self) -> Iterator[Entry]:
+        if self.location.is_dir():
+            return folder_entries(self.location)
+        name = self.location.name.lower()
+        if zipfile.is_zipfile(self.location):
+            return zip_entries(self.location)
+        if name.endswith(ARCHIVE_SUFFIXES):
+            return tar_entries(self.location)
+        status = self.location.stat()
+        entry = Entry(
+            self.location.name, status.st_size, str(status.st_mtime_ns), lambda: self.location.open("rb"), self.location
+        )
+        return iter((entry,))
+
+    def _expand(self, entry: Entry, read: bool) -> Iterator[Item]:
+        """Turn one file into its item, or a FER-style CSV into one item per row."""
+        if entry.reason:
+            yield Item(entry.path, reason=entry.reason, detail=entry.detail)
+            return
+        if entry.path.lower().endswith(".csv") and (rows := self._csv_rows(entry)) is not None:
+            yield from rows
+            return
+        label, split, reason, detail = label_path(entry.path, self.own)
+        if not reason and entry.size > MAX_FILE_BYTES:
+            reason, detail = "too_large", f"{entry.size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+        item = Item(entry.path, label, split, entry.file or b"", reason, detail)
+        yield item if reason or entry.file or not read else self._with_bytes(item, entry)
+
+    def _csv_rows(self, entry: Entry) -> Iterator[Item] | None:
+        stream = entry.open()
+        if not is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]  # all three containers give buffered streams
+            stream.close()
+            return None
+        return read_rows(stream, entry.path, self.own)
+
+    def _with_bytes(self, item: Item, entry: Entry) -> Item:
+        try:
+            with entry.open() as stream:
+                data = read_limited(stream, MAX_FILE_BYTES)
+        except (*ARCHIVE_DAMAGE, RuntimeError, NotImplementedError) as error:
+            # A zip member can be corrupt alone; a tar stream cannot go on after damage.
+            if not zipfile.is_zipfile(self.location):
+                raise damaged_archive(self.location, error) from error
+            return item._replace(reason="unreadable", detail=str(error))
+        if data is None:
+            return item._replace(reason="too_large", detail=f"unpacks to more than {MAX_FILE_BYTES:,} bytes")
+        return item._replace(payload=data)
+
+
+def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
+    """Find the source and say how to read it.
+
+    Args:
+        source: a folder, a zip or tar archive, a FER2013 CSV file, or `kaggle:owner/slug`.
+        own: class names known besides the usual ones.
+
+    Raises:
+        DataError: nothing is there, it is of no known kind, or the download failed.
+    """
+    given = str(source)
+    if given.startswith(KAGGLE_PREFIX):
+        return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, tuple(own))
+    location = Path(source).expanduser()
+    if not location.exists():
+        siblings = [item.name for item in location.parent.iterdir()] if location.parent.is_dir() else []
+        hint = nearest(location.name, siblings)
+        raise DataError(
+            f"source={given} does not exist{'; ' + hint if hint else '.'}", "" if hint else "Check the path."
+        )
+    if location.is_file() and not (
+        location.name.lower().endswith((*ARCHIVE_SUFFIXES, ".csv")) or zipfile.is_zipfile(location)
+    ):
+        raise DataError(
+            f"source={given} is neither a folder, an archive nor a CSV.",
+            f"Read are folders, {', '.join(ARCHIVE_SUFFIXES)} and FER2013's .csv.",
+        )
+    return Source(location.resolve(), given, tuple(own))

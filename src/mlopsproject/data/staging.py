@@ -1,0 +1,158 @@
+"""Where an import works until it is complete: append-only files in a hidden folder, resumable at any point."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import fcntl
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+
+from mlopsproject.core.errors import DataError
+from mlopsproject.data.cache import HEADER_BYTES
+from mlopsproject.data.examine import Examined, Row
+
+_STATE: Final = "state.json"
+_LOCK: Final = "lock"
+PIXELS: Final = "pixels.npy"
+THUMBNAILS: Final = "thumbnails.bin"
+ROWS: Final = "rows.arrow"
+EXCLUDED: Final = "excluded.csv"
+_FILES: Final = (PIXELS, THUMBNAILS, ROWS, EXCLUDED)
+#: Seconds of work that a crash can cost.
+_SAVE_EVERY: Final = 2.0
+
+ROW_SCHEMA: Final = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.string()),
+        ("source_split", pa.string()),
+        ("pixel_hash", pa.binary(16)),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("perceptual_hash", pa.uint64()),
+        ("mirrored_hash", pa.uint64()),
+    ]
+)
+
+
+class Staging:
+    """The unfinished files of one import.
+
+    Args:
+        folder: the hidden folder beside the data set to be.
+        key: describes source and options; work under another key is thrown away.
+
+    Raises:
+        DataError: another import of the same name is running.
+    """
+
+    def __init__(self, folder: Path, key: dict[str, Any]) -> None:
+        self.folder = folder
+        self._key = key
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise DataError(f"Another import is writing {folder}.", "Wait for it, or choose another name.") from None
+        self.chunks = self.rows = self.excluded = 0
+        self._files: dict[str, IO[bytes]] = {}
+        self._resume()
+        self._saved_at = time.monotonic()
+
+    @property
+    def files(self) -> int:
+        """Files and CSV rows accounted for so far."""
+        return self.rows + self.excluded
+
+    def append(self, examined: Examined) -> None:
+        """Add one chunk's outcome; every now and then make it durable."""
+        columns: list[Any] = list(zip(*examined.rows, strict=True)) or [[]] * len(Row._fields)
+        arrays = [*columns, examined.perceptual, examined.mirrored]
+        batch = pa.record_batch(
+            [pa.array(values, field.type) for values, field in zip(arrays, ROW_SCHEMA, strict=True)], schema=ROW_SCHEMA
+        )
+        self._files[ROWS].write(batch.serialize())
+        self._files[PIXELS].write(examined.inputs.data)
+        self._files[THUMBNAILS].write(examined.thumbnails.data)
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(examined.excluded)
+        self._files[EXCLUDED].write(text.getvalue().encode())
+        self.chunks += 1
+        self.rows += len(examined.rows)
+        self.excluded += len(examined.excluded)
+        if time.monotonic() - self._saved_at > _SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Make everything appended so far durable, so that a later run continues after it."""
+        sizes = {}
+        for name, file in self._files.items():
+            file.flush()
+            os.fsync(file.fileno())
+            sizes[name] = file.tell()
+        state = {"key": self._key, "chunks": self.chunks, "rows": self.rows, "excluded": self.excluded, "sizes": sizes}
+        part = self.folder / (_STATE + ".part")
+        part.write_text(json.dumps(state), encoding="utf-8")
+        part.replace(self.folder / _STATE)
+        self._saved_at = time.monotonic()
+
+    def row_batches(self) -> Iterator[pa.RecordBatch]:
+        """Read back the rows, chunk by chunk."""
+        with pa.OSFile(str(self.folder / ROWS), "rb") as file:
+            for _ in range(self.chunks):
+                yield pa.ipc.read_record_batch(pa.ipc.read_message(file), ROW_SCHEMA)
+
+    def close(self) -> None:
+        """Close the files and let the lock go; what was saved stays."""
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # a full disk fails again on the last flush
+                file.close()
+        self._lock.close()
+
+    def discard(self) -> None:
+        """Close and delete everything."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _resume(self) -> None:
+        sizes = dict.fromkeys(_FILES, 0)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            on_disk = {name: (self.folder / name).stat().st_size for name in _FILES}
+            if state["key"] == self._key and all(on_disk[name] >= state["sizes"][name] for name in _FILES):
+                self.chunks, self.rows, self.excluded = state["chunks"], state["rows"], state["excluded"]
+                sizes = state["sizes"]
+        for name in _FILES:
+            file = (self.folder / name).open("ab")
+            file.truncate(sizes[name])
+            file.seek(0, os.SEEK_END)
+            self._files[name] = file
+        if not sizes[PIXELS]:
+            self._files[PIXELS].write(bytes(HEADER_BYTES))
+        if not sizes[EXCLUDED]:
+            self._files[EXCLUDED].write(b"path,reason,detail\n")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Say whether an operating-system error means that the disk or the quota is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+
+
+def disk_full(folder: Path, detail: str = "") -> DataError:
+    """Build the error for a full disk."""
+    return DataError(
+        f"No space left on the disk of {folder.resolve()}{detail}.", "Free some, or set root= to another disk."
+    )
