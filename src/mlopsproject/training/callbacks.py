@@ -13,6 +13,8 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
+EPOCH_FIGURES = ("train/loss", "train/acc", "val/loss", "val/acc", "val/macro_f1")
+
 
 class AveragedWeights(WeightAveraging):
     """Exponential moving average of the weights, used for validation, checkpoints and export.
@@ -66,3 +68,13 @@ class MetricHistory(Callback):
         """Note the epoch's metrics."""
         values: dict[str, Any] = {key: float(value) for key, value in trainer.callback_metrics.items()}
         self.epochs.append({"epoch": float(trainer.current_epoch), **values})
+
+
+class EpochLines(Callback):
+    """Logs one line per epoch, for terminals and log files that cannot show a progress bar."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the epoch's figures."""
+        values = trainer.callback_metrics
+        figures = "  ".join(f"{key} {float(values[key]):.4f}" for key in EPOCH_FIGURES if key in values)
+        log.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, figures)

@@ -1,0 +1,193 @@
+"""How every job starts: its Hydra config, friendly errors, logging and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.logging import RichHandler
+
+from mlopsproject.core.errors import ConfigError, UserError, nearest
+
+log = logging.getLogger(__name__)
+
+Task = Callable[[DictConfig], Any]
+
+
+def config_folder() -> Path:
+    """Where the YAML files are: `configs/` of the working directory, else of the project this package lies in.
+
+    Raises:
+        ConfigError: if neither exists.
+    """
+    candidates = [Path.cwd() / "configs", Path(__file__).resolve().parents[2] / "configs"]
+    for candidate in candidates:
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise ConfigError("no configs/ folder found.", "Run from the project's folder.")
+
+
+def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
+    """Compose a job's config, as a test or a notebook does.
+
+    Args:
+        job: name of the job and of its YAML file, such as `train`.
+        overrides: `key=value` strings.
+
+    Raises:
+        ConfigError: for an unknown key, group or value, naming the nearest one.
+    """
+    overrides = list(overrides)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
+        try:
+            return compose(job, overrides=overrides, return_hydra_config=False)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explain(job, overrides, error) from error
+
+
+def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
+    """Say which override is wrong and which key, group or choice was probably meant."""
+    if not overrides:
+        return ConfigError(f"configs/{job}.yaml does not compose: {_first_line(error)}")
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            key = parser.parse_override(text).key_or_group
+        except HydraException:
+            return ConfigError(f"cannot read the override {text!r}.", "Write key=value, for example epochs=5.")
+        value = text.partition("=")[2]
+        folder = config_folder() / key.lstrip("+~")
+        if folder.is_dir():
+            choices = sorted(path.stem for path in folder.glob("*.yaml"))
+            if value not in choices:
+                hint = nearest(value, choices) or f"choose one of {', '.join(choices)}."
+                return ConfigError(f"{key}={value} does not exist;", hint)
+            continue
+        if text.startswith(("+", "~", "hydra")):
+            continue
+        known = _known_keys(job)
+        if key not in known:
+            tail = {name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]}
+            hint = nearest(key, known) or (f"did you mean '{min(tail)}'?" if tail else f"see configs/{job}.yaml.")
+            return ConfigError(f"{key!r} is not a config key of {job};", hint)
+    return ConfigError(f"the config of {job} does not compose: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _known_keys(job: str) -> set[str]:
+    """Every dotted key of a job's default config, groups included."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
+        config = OmegaConf.to_container(compose(job), resolve=False)
+    keys: set[str] = set()
+
+    def walk(node: Any, prefix: str) -> None:
+        if isinstance(node, dict):
+            for name, child in node.items():
+                keys.add(f"{prefix}{name}")
+                walk(child, f"{prefix}{name}.")
+
+    walk(config, "")
+    groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
+    return keys | groups
+
+
+def set_up_logging() -> None:
+    """Log to the terminal: readable for a person, one plain line per record elsewhere."""
+    if os.environ.get("RANK_LOG_LEVEL") or os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.basicConfig(level=logging.ERROR, force=True)
+        return
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_level=False, omit_repeated_times=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", datefmt="%X", handlers=[handler], force=True)
+    logging.getLogger("mlopsproject").setLevel(logging.INFO)
+
+
+def require(settings: Mapping[str, Any], key: str) -> Any:
+    """The value of a key that has no default.
+
+    Raises:
+        ConfigError: if it was not given.
+    """
+    value = settings[key]
+    if value is None:
+        raise ConfigError(f"{key}= is missing.", f"Give it, as in: -o {key}=VALUE")
+    return value
+
+
+def output_folder() -> Path:
+    """The running job's own folder, `runs/<job>/<time>`."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def run_job(job: str, task: Task) -> None:
+    """Run a job from the command line: `python -m mlopsproject.<job> key=value …`.
+
+    A `UserError` is printed in one line and exits with 1, without a traceback; any other exception is a bug and
+    keeps its traceback. An integer that the task returns is the exit code.
+    """
+    set_up_logging()
+    try:
+        _check_overrides(job)
+    except UserError as error:
+        _fail(error)
+    code = 0
+
+    @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=job)
+    def main(config: DictConfig) -> None:
+        nonlocal code
+        # Hydra wraps what a task raises in its own error; ours is answered here.
+        try:
+            result = task(config)
+        except UserError as error:
+            _fail(error)
+        except OSError as error:
+            if error.errno is None or error.errno not in _DISK_ERRNOS:
+                raise
+            _fail(UserError(f"{error.strerror}: {error.filename or output_folder()}.", "Free some space and run again."))
+        code = result if isinstance(result, int) else 0
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    main()
+    sys.exit(code)
+
+
+#: Disk full, quota exceeded, read-only file system.
+_DISK_ERRNOS = {28, 122, 30}
+
+
+def _check_overrides(job: str) -> None:
+    """Compose once before Hydra does, for better words when it fails; sweeps (`a=1,2 -m`) are left to Hydra."""
+    arguments = sys.argv[1:]
+    if "-m" in arguments or "--multirun" in arguments:
+        return
+    load_config(job, [text for text in arguments if not text.startswith("-") and re.search(r"[=~]", text)])
+    GlobalHydra.instance().clear()
+
+
+def _fail(error: UserError) -> None:
+    """Print the one line and leave with exit code 1."""
+    Console(stderr=True).print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True, highlight=False)
+    sys.exit(1)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,50 @@
+"""Import faces: `python -m mlopsproject.import_data source=PATH name=N`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from mlopsproject.config import require, run_job
+from mlopsproject.data.importer import ImportResult, import_dataset
+
+
+def summary(result: ImportResult) -> Table:
+    """What an import found, as a table: counts per class and split, then every reason for leaving a file out."""
+    info = result.info
+    table = Table(title=f"{info['name']}: {info['files']:,} files = {info['rows']:,} images + {sum(info['excluded'].values()):,} left out")
+    splits = list(info["splits"])
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split or "dropped", justify="right")
+    for label in sorted({label for counts in info["splits"].values() for label in counts}):
+        table.add_row(label, *(f"{info['splits'][split].get(label, 0):,}" for split in splits))
+    for reason, count in sorted(info["excluded"].items()):
+        table.add_row(f"[dim]left out: {reason}", f"{count:,}")
+    return table
+
+
+def import_data(config: DictConfig) -> None:
+    """Import as the config says and print what was found."""
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    source, name = require(settings, "source"), require(settings, "name")
+    options = {key: value for key, value in settings.items() if key not in ("source", "name", "root")}
+    result = import_dataset(str(source), str(name), root=Path(settings["root"]), **options)
+    console = Console()
+    console.print(summary(result))
+    console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True)
+    console.print(f"Look at it:  uv run invoke data-report -o name={name}", soft_wrap=True)
+    console.print(f"Train on it: uv run invoke train -o data.name={name}", soft_wrap=True)
+
+
+def main() -> None:
+    """Run from the command line."""
+    run_job("import_data", import_data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Train a network and ship it: `python -m mlopsproject.train key=value …`."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+
+from mlopsproject.config import output_folder, run_job
+from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.core.store import Store
+from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.evaluation.plots import plot_learning_curves
+from mlopsproject.evaluation.tables import metrics_table
+from mlopsproject.data.opening import open_dataset
+from mlopsproject.training.bundling import ExportSettings, build_bundle
+from mlopsproject.training.callbacks import MetricHistory
+from mlopsproject.training.checkpoints import find_checkpoint, load_module, start_from_bundle
+from mlopsproject.training.datamodule import FaceDataModule
+from mlopsproject.training.hardware import Compute, choose_compute
+from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.tracking import build_loggers, finish, log_bundle
+from mlopsproject.training.trainer import build_callbacks, build_trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves behind.
+
+    Args:
+        bundle: the sealed bundle; `None` on processes other than the first.
+        checkpoint: the best checkpoint, which the bundle was exported from.
+        history: each epoch's metrics.
+        metrics: the bundle's test metrics.
+    """
+
+    bundle: Bundle | None
+    checkpoint: Path
+    history: list[dict[str, float]]
+    metrics: Mapping[str, Any]
+
+
+def train(config: DictConfig, output: Path) -> TrainingResult:
+    """Train as the config says, export the best checkpoint, measure the bundle on test and publish it.
+
+    Args:
+        config: as composed from `configs/train.yaml`.
+        output: folder of this run, for checkpoints, metrics and plots.
+
+    Raises:
+        UserError: for anything the user can put right, such as missing data or an unknown class.
+    """
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    spec = input_spec(settings["data"])
+    compute = choose_compute(
+        settings["trainer"]["accelerator"],
+        settings["trainer"]["precision"],
+        settings["trainer"]["channels_last"],
+        settings["trainer"]["compile"],
+    )
+    pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
+    dataset = open_dataset(settings["data"], spec, classes=resolve_classes(settings["classes"]))
+    _log_dataset(dataset)
+    module = build_module(settings, spec, dataset, compute)
+    if settings["model"].get("init_from"):
+        start_from_bundle(module, settings["model"]["init_from"], spec, store=settings["store"]["uri"])
+    resume = find_checkpoint(settings["resume"], output.parent) if settings["resume"] else None
+    if resume:
+        load_module(resume, like=module)
+        log.info("Resuming from %s", resume)
+    loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
+    failed = True
+    try:
+        result = _fit_and_ship(settings, module, dataset, spec, compute, loggers, output, resume)
+        failed = False
+    finally:
+        finish(loggers, failed=failed)
+    return result
+
+
+def input_spec(data: Mapping[str, Any]) -> InputSpec:
+    """The network's input as the `data` group describes it; one mean or std serves all channels."""
+    channels = int(data["channels"])
+    mean, std = (
+        tuple(data[name]) * channels if len(data[name]) == 1 else tuple(data[name]) for name in ("mean", "std")
+    )
+    return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)
+
+
+def build_module(
+    settings: Mapping[str, Any], spec: InputSpec, dataset: FaceDataset, compute: Compute
+) -> ExpressionModule:
+    """The LightningModule of a run."""
+    return ExpressionModule(
+        model=dict(settings["model"]),
+        classes=list(dataset.classes),
+        input_spec=spec.model_dump(mode="json"),
+        optim=dict(settings["optim"]),
+        augment=dict(settings["augment"]),
+        epochs=int(settings["epochs"]),
+        lr=float(settings["lr"]),
+        channels_last=compute.channels_last,
+        compile_network=compute.compile,
+        seed=int(settings["seed"]),
+        data={"name": dataset.name, "fingerprint": dataset.fingerprint},
+    )
+
+
+def _fit_and_ship(
+    settings: Mapping[str, Any],
+    module: ExpressionModule,
+    dataset: FaceDataset,
+    spec: InputSpec,
+    compute: Compute,
+    loggers: list[Logger],
+    output: Path,
+    resume: Path | None,
+) -> TrainingResult:
+    data = settings["data"]
+    datamodule = FaceDataModule(
+        dataset,
+        batch_size=int(settings["batch_size"]),
+        seed=int(settings["seed"]),
+        balance=data["balance"],
+        per_class=data["per_class"],
+    )
+    callbacks = build_callbacks(settings["callbacks"], output, progress=bool(settings["trainer"]["progress"]))
+    trainer = build_trainer(
+        settings["trainer"],
+        compute,
+        epochs=int(settings["epochs"]),
+        output=output,
+        callbacks=callbacks,
+        loggers=loggers,
+    )
+    trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    history = next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
+    best = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+    if not trainer.is_global_zero:
+        return TrainingResult(None, best, history, {})
+    if (output / "metrics.csv").is_file():
+        plot_learning_curves(output / "metrics.csv", output / "learning_curves.png")
+    log.info("Exporting the best checkpoint, %s", best)
+    trained = load_module(best, like=module)
+    bundle = build_bundle(
+        trained.network,
+        settings["model"],
+        dataset,
+        spec,
+        Store.local_folder(settings["store"]["uri"]),
+        prefix=settings["bundle_name"] or _model_name(settings),
+        export=ExportSettings(**settings["export"]),
+        seed=int(settings["seed"]),
+        command=reproduce_command(),
+    )
+    publish(bundle, settings["store"])
+    metrics = bundle.metrics()
+    log_bundle(loggers, bundle, metrics)
+    Console().print(metrics_table(bundle.spec, metrics))
+    log.info("Bundle: %s", bundle.path)
+    return TrainingResult(bundle, best, history, metrics)
+
+
+def publish(bundle: Bundle, store: Mapping[str, Any]) -> None:
+    """Upload the bundle where `store.uri` is a bucket, and point `store.alias` at it."""
+    target = Store(store["uri"])
+    target.publish(bundle.path)
+    if store["alias"]:
+        target.set_alias(store["alias"], bundle.spec.name)
+
+
+def reproduce_command() -> str:
+    """The command that started this run."""
+    return shlex.join(["uv", "run", "python", "-m", "mlopsproject.train", *sys.argv[1:]])
+
+
+def _model_name(settings: Mapping[str, Any]) -> str:
+    """Kebab-case name of the network's class, such as `se-conv-net`."""
+    name = str(settings["model"]["_target_"]).rpartition(".")[2]
+    return "".join(f"-{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+
+
+def _log_dataset(dataset: FaceDataset) -> None:
+    counts = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
+    log.info("Data set '%s': %s images of %s", dataset.name, counts, ", ".join(dataset.classes))
+
+
+def main() -> None:
+    """Run from the command line."""
+    run_job("train", lambda config: train(config, output_folder()) and 0)
+
+
+if __name__ == "__main__":
+    main()

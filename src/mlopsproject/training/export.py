@@ -1,0 +1,160 @@
+"""From a trained network to the files of a bundle: ONNX in fp32 and int8, and the weights."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mlopsproject.core.errors import BundleError
+from mlopsproject.core.preprocess import normalise
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.training.networks import Network
+
+log = logging.getLogger(__name__)
+
+OPSET = 20
+
+
+class _WithEmbedding(nn.Module):
+    """A network that also hands out its embedding, as the bundle's ONNX contract asks."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.network.embed(image)
+        return self.network.classify(embedding), embedding
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' progress chatter and deprecation notes off the terminal."""
+    levels = {name: logging.getLogger(name).level for name in ("onnxscript", "onnx_ir", "torch.onnx", "root")}
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+def export_onnx(network: Network, spec: InputSpec, path: Path) -> None:
+    """Write a network as ONNX with a dynamic batch.
+
+    Args:
+        network: trained; exported in evaluation mode, on the CPU, in fp32.
+        spec: its input.
+        path: of the file; input `image` float32 `[N, C, H, W]`, outputs `logits` `[N, K]`, `embedding` `[N, E]`.
+    """
+    model = _WithEmbedding(network).float().cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    example = torch.zeros(2, spec.channels, spec.size, spec.size)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=["image"],
+            output_names=["logits", "embedding"],
+            dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    # The exporter notes source lines of this machine beside every node.
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    onnx.save(proto, path)
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds normalised training pictures to the calibrator."""
+
+    def __init__(self, images: NDArray[np.uint8], spec: InputSpec, batch_size: int = 64) -> None:
+        self._batches = (
+            {"image": normalise(images[start : start + batch_size], spec.mean, spec.std)}
+            for start in range(0, len(images), batch_size)
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self._batches, None)
+
+
+def quantise_onnx(source: Path, target: Path, calibration: NDArray[np.uint8], spec: InputSpec) -> None:
+    """Write an int8 copy of an ONNX network (static QDQ, one scale per output channel).
+
+    Weights keep 7 bits: on CPUs without VNNI, products of 8-bit weights and activations overflow their 16-bit sums
+    (ONNX Runtime's documentation of `reduce_range`), and a bundle must give the same answers everywhere.
+
+    Args:
+        source: the fp32 file.
+        target: where the int8 file goes.
+        calibration: training pictures, uint8 `[N, C, H, W]`, whose activations set the ranges.
+        spec: the network's input.
+    """
+    prepared = target.with_suffix(".prepared.onnx")
+    try:
+        with _quiet():
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantize_static(
+                prepared,
+                target,
+                _Batches(calibration, spec),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+            )
+    finally:
+        prepared.unlink(missing_ok=True)
+
+
+def save_weights(network: Network, path: Path) -> None:
+    """Write a network's weights and buffers as safetensors."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+def load_weights(network: Network, path: Path, *, source: str) -> list[str]:
+    """Start a network from a bundle's weights; the head is left as it is where the classes differ.
+
+    Args:
+        network: to fill.
+        path: a bundle's `weights.safetensors`.
+        source: name of the bundle, for messages.
+
+    Returns:
+        Names of the network's tensors that the bundle did not fill (only ever the head's).
+
+    Raises:
+        BundleError: if anything but the head differs.
+    """
+    weights, own = load_file(path), network.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    kept = sorted(set(own) - set(fitting))
+    odd = [name for name in kept if not name.startswith("head.")]
+    if odd:
+        raise BundleError(
+            f"model.init_from={source}: that bundle holds another architecture (first difference: {odd[0]}).",
+            "Use the model it was trained with, or another bundle.",
+        )
+    network.load_state_dict(fitting, strict=False)
+    return kept

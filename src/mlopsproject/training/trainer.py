@@ -1,0 +1,117 @@
+"""Lightning's Trainer as the config describes it: callbacks, loggers, precision, processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger
+
+from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.training.callbacks import AveragedWeights, EpochLines, InterruptCheckpoint, MetricHistory
+from mlopsproject.training.hardware import Compute
+
+log = logging.getLogger(__name__)
+
+MONITORS = {"val/acc": "max", "val/macro_f1": "max", "val/loss": "min"}
+
+
+def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool) -> list[Callback]:
+    """The run's callbacks.
+
+    Args:
+        settings: the `callbacks` group: `ema`, `monitor`, `patience`.
+        output: the run's folder; checkpoints go to `output/checkpoints`.
+        progress: show a progress bar on a terminal, one line per epoch elsewhere.
+
+    Raises:
+        ConfigError: for an unknown metric to monitor.
+    """
+    monitor = str(settings["monitor"])
+    if monitor not in MONITORS:
+        hint = nearest(monitor, MONITORS) or f"Choose one of {', '.join(MONITORS)}."
+        raise ConfigError(f"callbacks.monitor={monitor!r} is not logged;", hint)
+    folder = output / "checkpoints"
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            folder,
+            filename="best",
+            monitor=monitor,
+            mode=MONITORS[monitor],
+            save_top_k=1,
+            save_last=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        ),
+        InterruptCheckpoint(folder),
+        MetricHistory(),
+        LearningRateMonitor(logging_interval="epoch"),
+    ]
+    if settings["ema"]:
+        # First in the list: it must take the averaged weights back before a checkpoint of an interrupted run.
+        callbacks.insert(0, AveragedWeights(float(settings["ema"])))
+    if settings["patience"]:
+        callbacks.append(EarlyStopping(monitor, mode=MONITORS[monitor], patience=int(settings["patience"])))
+    if progress:
+        callbacks.append(RichProgressBar(refresh_rate=5, leave=True) if sys.stdout.isatty() else EpochLines())
+    return callbacks
+
+
+def build_trainer(
+    settings: Mapping[str, Any],
+    compute: Compute,
+    *,
+    epochs: int,
+    output: Path,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+) -> pl.Trainer:
+    """A Trainer from the `trainer` group.
+
+    Args:
+        settings: the group's values.
+        compute: precision as settled for this machine.
+        epochs: to train.
+        output: the run's folder.
+        callbacks: see `build_callbacks`.
+        loggers: where metrics go.
+    """
+    set_threads(settings)
+    return pl.Trainer(
+        accelerator=settings["accelerator"],
+        devices=settings["devices"],
+        num_nodes=settings["num_nodes"],
+        strategy=settings["strategy"],
+        precision=compute.precision,  # type: ignore[arg-type]
+        max_epochs=epochs,
+        gradient_clip_val=settings["gradient_clip_val"],
+        deterministic=settings["deterministic"],
+        profiler=settings["profiler"],
+        limit_train_batches=settings["limit_train_batches"],
+        limit_val_batches=settings["limit_val_batches"],
+        callbacks=list(callbacks),
+        logger=list(loggers),
+        default_root_dir=output,
+        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        # Our loader deals each process its share.
+        use_distributed_sampler=False,
+    )
+
+
+def set_threads(settings: Mapping[str, Any]) -> None:
+    """Share the cores among this machine's processes, or take `trainer.threads`."""
+    if settings["threads"]:
+        torch.set_num_threads(int(settings["threads"]))
+    elif settings["accelerator"] == "cpu" and isinstance(settings["devices"], int) and settings["devices"] > 1:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // settings["devices"]))
