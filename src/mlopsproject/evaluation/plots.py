@@ -16,6 +16,9 @@ from mlopsproject.evaluation.calibration import ReliabilityBin, RiskCoverage
 from mlopsproject.evaluation.metrics import RocCurve
 from mlopsproject.evaluation.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PALETTE, RED, SEQUENTIAL, figure
 
+#: Pictures in a row of the grid of examples.
+EXAMPLE_COLUMNS = 8
+
 
 def plot_confusion(counts: NDArray[Any], classes: Sequence[str], path: Path, *, normalised: bool = False) -> None:
     """Draw a confusion matrix.
@@ -170,10 +173,8 @@ def plot_examples(
     labels: NDArray[Any],
     probabilities: NDArray[Any],
     classes: Sequence[str],
+    rows: Mapping[str, NDArray[np.int64]],
     path: Path,
-    *,
-    columns: int = 8,
-    seed: int = 0,
 ) -> None:
     """Draw a grid of predictions: some right, some wrong, and the wrong ones the model was most sure of.
 
@@ -182,31 +183,30 @@ def plot_examples(
         labels: int ``[N]``.
         probabilities: float ``[N, K]``.
         classes: the K names.
+        rows: title of each row of the grid → the images in it, from `example_rows`.
         path: of the PNG.
-        columns: pictures per row.
-        seed: of the draw of right and wrong ones.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    rows = example_rows(np.asarray(labels), probabilities, columns, seed)
-    size = (0.7 + 1.18 * columns, 0.7 + 1.8 * len(rows))
+    size = (0.7 + 1.18 * EXAMPLE_COLUMNS, 0.7 + 1.8 * len(rows))
     with figure(path, size, "Example predictions", "label → prediction, with its confidence") as canvas:
         parts = canvas.subfigures(len(rows), 1, squeeze=False)[:, 0]
         for part, (title, chosen) in zip(parts, rows.items(), strict=True):
             colour = GREEN if title == "Right" else RED
-            part.suptitle(title, x=0.012, ha="left", color=colour, fontsize=10.5, fontweight="bold")
-            for cell, index in zip(part.subplots(1, columns).flat, [*chosen, *[None] * columns], strict=False):
+            heading = title if len(chosen) else f"{title}: none"
+            part.suptitle(heading, x=0.012, ha="left", color=colour, fontsize=10.5, fontweight="bold")
+            cells = part.subplots(1, EXAMPLE_COLUMNS)
+            for cell in cells:
                 cell.axis("off")
-                if index is None:
-                    continue
+            for cell, index in zip(cells, chosen, strict=False):
                 picture = np.asarray(images[index]).transpose(1, 2, 0).squeeze()
                 cell.imshow(picture, cmap="gray", vmin=0, vmax=255)
                 name = classes[predicted[index]]
-                said = name if title == "Right" else f"{classes[labels[index]]} → {name}"
+                said = name if predicted[index] == labels[index] else f"{classes[labels[index]]} → {name}"
                 cell.set_title(f"{said}\n{confidence[index]:.0%}", fontsize=7.5, fontweight="normal", loc="center")
 
 
 def example_rows(
-    labels: NDArray[Any], probabilities: NDArray[Any], columns: int, seed: int = 0
+    labels: NDArray[Any], probabilities: NDArray[Any], columns: int = EXAMPLE_COLUMNS, seed: int = 0
 ) -> dict[str, NDArray[np.int64]]:
     """Choose the pictures of `plot_examples`.
 

@@ -1,0 +1,89 @@
+"""What a bundle remembers of its data: the reference for drift, and hashes of the training images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlopsproject.core.image_statistics import STATISTICS, image_statistics
+from mlopsproject.core.spec import Histogram
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlopsproject.core.predictor import Predictor
+    from mlopsproject.data.dataset import FaceDataset
+
+#: More rows make the bundle heavier without making the distributions sharper.
+MAX_ROWS = 10_000
+_CHUNK = 1024
+_BINS = 20
+
+
+def build_reference(predictor: Predictor, dataset: FaceDataset, *, max_rows: int = MAX_ROWS) -> pa.Table:
+    """Describe the validation images as the bundle sees them; live data are compared with this.
+
+    Args:
+        predictor: of the finished precision (its temperature is in the confidence).
+        dataset: loaded at the predictor's input.
+        max_rows: above this many validation images, evenly spaced ones are taken.
+
+    Returns:
+        One row per image: `brightness`, `contrast`, `sharpness` (of the network's gray input, 0-1 scale), `width`,
+        `height` (of the original, pixels), `predicted` (class name), `confidence`, `p_<class>` (calibrated, 0-1) and
+        `e_0`, `e_1`, … (embedding).
+    """
+    import pyarrow as pa
+
+    rows = dataset.splits["validation"]
+    if len(rows) > max_rows:
+        rows = rows[np.linspace(0, len(rows) - 1, max_rows).astype(np.int64)]
+    statistics: dict[str, list[NDArray[np.float64]]] = {name: [] for name in STATISTICS}
+    logits, embeddings = [], []
+    for start in range(0, max(len(rows), 1), _CHUNK):
+        images = np.asarray(dataset.images[rows[start : start + _CHUNK]])
+        for name, values in image_statistics(images).items():
+            statistics[name].append(values)
+        scores, embedding = predictor.logits(images)
+        logits.append(scores)
+        embeddings.append(embedding)
+    probabilities = predictor.probabilities(np.concatenate(logits))
+    embedding = np.concatenate(embeddings)
+    classes = np.asarray(predictor.spec.classes)
+    manifest = dataset.manifest.take(pa.array(rows))
+    columns: dict[str, object] = {name: np.concatenate(parts) for name, parts in statistics.items()}
+    columns |= {"width": manifest["width"], "height": manifest["height"]}
+    columns |= {"predicted": classes[probabilities.argmax(axis=1)], "confidence": probabilities.max(axis=1)}
+    columns |= {f"p_{name}": probabilities[:, i].astype(np.float32) for i, name in enumerate(predictor.spec.classes)}
+    columns |= {f"e_{i}": embedding[:, i].astype(np.float32) for i in range(embedding.shape[1])}
+    return pa.table(columns)
+
+
+def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:
+    """Bin the image statistics and the confidence of a reference table for the spec.
+
+    Args:
+        reference: from `build_reference`.
+
+    Returns:
+        Name → 20 equal bins over the observed range.
+    """
+    histograms = {}
+    for name in (*STATISTICS, "confidence"):
+        counts, edges = np.histogram(reference[name].to_numpy(), bins=_BINS)
+        histograms[name] = Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
+    return histograms
+
+
+def train_hashes(dataset: FaceDataset) -> pa.Table:
+    """List the hashes of every training image, so that twins are found in any other data.
+
+    Returns:
+        Columns `pixel_hash` (hex string) and `perceptual_hash` (uint64).
+    """
+    import pyarrow as pa
+
+    columns = dataset.manifest.select(["pixel_hash", "perceptual_hash"])
+    return columns.take(pa.array(dataset.splits["train"])).combine_chunks()
