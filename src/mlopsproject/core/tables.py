@@ -1,0 +1,116 @@
+"""Streaming tables of predictions into CSV or Parquet, with memory that does not grow."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from mlopsproject.core.errors import ConfigError, UserError
+
+Row = tuple[Any, ...]
+TABLE_SUFFIXES: Final = (".csv", ".parquet")
+#: Rows per Parquet row group: large enough to compress, small enough to hold.
+_GROUP: Final = 16_384
+
+
+class TableWriter(Protocol):
+    """Takes rows until it is closed."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows, each a value per column."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class CsvWriter:
+    """Writes CSV as spreadsheets and pandas read it: UTF-8, quoted where needed, `true`/`false`, floats in full."""
+
+    def __init__(self, path: Path, columns: list[str]) -> None:
+        self._stream = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._stream, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows."""
+        self._writer.writerows(
+            [str(value).lower() if isinstance(value, bool) else value for value in row] for row in rows
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+class ParquetWriter:
+    """Writes Parquet in row groups; column types follow the first row."""
+
+    def __init__(self, path: Path, columns: list[str]) -> None:
+        try:
+            import pyarrow.parquet as pq
+        except ImportError as error:
+            fix = "Install the extra 'data': pip install 'mlopsproject[data]'; or write a .csv."
+            raise UserError("Parquet needs the package pyarrow, which is not installed.", fix) from error
+        self._parquet = pq
+        self._path = path
+        self._columns = columns
+        self._rows: list[Row] = []
+        self._file: Any = None
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows."""
+        self._rows += rows
+        if len(self._rows) >= _GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        columns = zip(*self._rows, strict=True)
+        table = pa.table({name: list(values) for name, values in zip(self._columns, columns, strict=True)})
+        if self._file is None:
+            self._file = self._parquet.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._file.write_table(table)
+        self._rows.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        if self._file is not None:
+            self._file.close()
+
+
+def open_table(path: Path, columns: list[str], suffix: str) -> TableWriter:
+    """Start a table.
+
+    Args:
+        path: of the file.
+        columns: their names.
+        suffix: `.csv` or `.parquet`, whatever `path` ends in.
+
+    Raises:
+        ConfigError: for another suffix.
+        UserError: for Parquet without pyarrow.
+    """
+    check_suffix(suffix)
+    return CsvWriter(path, columns) if suffix.lower() == ".csv" else ParquetWriter(path, columns)
+
+
+def check_suffix(suffix: str) -> None:
+    """Refuse a kind of file that cannot be written.
+
+    Raises:
+        ConfigError: for anything but `.csv` and `.parquet`.
+    """
+    if suffix.lower() not in TABLE_SUFFIXES:
+        raise ConfigError(f"output ends in {suffix or 'nothing'!r}.", "Use a name that ends in .csv or .parquet.")
