@@ -1,0 +1,83 @@
+"""The model card, generated from the spec and the metrics, so that it cannot disagree with them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mlopsproject.core.errors import BundleError
+from mlopsproject.core.spec import ModelSpec
+from mlopsproject.evaluation.pages import environment, number
+from mlopsproject.evaluation.report import top_confusions
+
+CARD_FILE = "MODEL_CARD.md"
+LICENCE = (
+    "The weights are released under the project's MIT licence. The training data keep their own terms, which may "
+    "restrict how weights trained on them are used; ask for them where the data came from. No training image is part "
+    "of the bundle."
+)
+
+
+def write_model_card(
+    spec: ModelSpec, metrics: dict[str, Any], path: Path, *, command: str = "", licence: str = LICENCE
+) -> Path:
+    """Write `MODEL_CARD.md`.
+
+    Args:
+        spec: of the bundle, sealed or not.
+        metrics: from `evaluator.evaluate_bundle`.
+        path: of the card.
+        command: what trains this model again.
+        licence: terms of the weights.
+
+    Returns:
+        The path.
+
+    Raises:
+        BundleError: if a section would be empty.
+    """
+    template = environment().get_template("model_card.md.j2")
+    text = template.render(
+        spec=spec,
+        m=metrics,
+        details=_details(spec),
+        confusions=top_confusions(metrics),
+        licence=licence,
+        command=command,
+        provenance=_provenance(spec),
+    )
+    text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    empty = empty_sections(text)
+    if empty:
+        raise BundleError(f"The model card has nothing under: {', '.join(empty)}.", "Fill in the spec or the metrics.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def empty_sections(text: str) -> list[str]:
+    """List the headings of a Markdown text under which nothing is said; the head of a table says nothing."""
+    parts = re.split(r"^## +(.+)$", text, flags=re.MULTILINE)[1:]
+    titles, bodies = parts[::2], parts[1::2]
+    table_head = re.compile(r"^\|[^\n]*\|\n\|[-| :]+\|\n", re.MULTILINE)
+    return [title.strip() for title, body in zip(titles, bodies, strict=True) if not table_head.sub("", body).strip()]
+
+
+def _details(spec: ModelSpec) -> list[tuple[str, str]]:
+    network, entry = dict(spec.network), spec.input
+    colour = "gray" if entry.channels == 1 else "RGB"
+    details = [("input", f"{entry.size} x {entry.size} pixels, {colour}, {entry.resize_filter} resize")]
+    for key, label in (("parameters", "parameters"), ("macs", "multiply-adds per image")):
+        if key in network:
+            details.append((label, number(network.pop(key))))
+    details += [(f"network {key}", f"`{value}`") for key, value in network.items() if value not in (None, "", {}, [])]
+    details.append(("precisions", ", ".join(f"{name} (`{item.file}`)" for name, item in spec.precisions.items())))
+    details.append(("format", "ONNX: `image` in, `logits` and `embedding` out; preprocessing is in `spec.json`"))
+    return details
+
+
+def _provenance(spec: ModelSpec) -> list[tuple[str, str]]:
+    versions = ", ".join(f"{name} {version}" for name, version in spec.library_versions.items())
+    facts = {"git commit": spec.git_commit, "created": spec.created_at, "libraries": versions}
+    return [(key, value) for key, value in facts.items() if value]

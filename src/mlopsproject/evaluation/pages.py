@@ -1,0 +1,100 @@
+"""What the HTML pages share: the template environment, number formats and pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from numpy.typing import NDArray
+
+from mlopsproject.evaluation.style import PALETTE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Stands where a figure could not be measured.
+UNKNOWN = "n/a"
+
+
+@cache
+def environment() -> Environment:
+    """The Jinja environment of the package's templates; HTML is escaped, an unknown name in a template is an error."""
+    env = Environment(
+        loader=PackageLoader("mlopsproject.evaluation", "templates"),
+        autoescape=select_autoescape(("html.j2",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {"pct": percent, "span": interval, "num": number, "decimal": decimal}
+    env.globals["palette"] = PALETTE
+    return env
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Format a share (0-1) as per cent."""
+    return UNKNOWN if value is None else f"{value:.{digits}%}"
+
+
+def interval(bounds: list[float] | None, digits: int = 1) -> str:
+    """Format `[low, high]` shares (0-1) as a range of per cent; empty when unknown."""
+    return "" if not bounds else f"{100 * bounds[0]:.{digits}f} to {bounds[1]:.{digits}%}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Format a number with fixed decimals."""
+    return UNKNOWN if value is None else f"{value:.{digits}f}"
+
+
+def number(value: float | None) -> str:
+    """Format a count with thousands separators."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def png_uri(content: bytes) -> str:
+    """Return PNG bytes as a `data:` URI, so that the page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+
+def file_uri(path: Path) -> str | None:
+    """Return a PNG file as a `data:` URI; ``None`` if there is no such file."""
+    return png_uri(path.read_bytes()) if path.is_file() else None
+
+
+def picture_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return one network input as a `data:` URI.
+
+    Args:
+        pixels: uint8 ``[C, H, W]``, C = 1 or 3.
+    """
+    from PIL import Image
+
+    shown = np.asarray(pixels)
+    image = Image.fromarray(shown[0] if len(shown) == 1 else np.ascontiguousarray(shown.transpose(1, 2, 0)))
+    return image_uri(image)
+
+
+def image_uri(image: Image) -> str:
+    """Return a Pillow picture as a `data:` URI."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return png_uri(stream.getvalue())
+
+
+def write_page(template: str, path: Path, **values: Any) -> Path:
+    """Render a template to a file, complete or not at all.
+
+    Returns:
+        The path.
+    """
+    text = environment().get_template(template).render(**values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path

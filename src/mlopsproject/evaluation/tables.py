@@ -1,0 +1,42 @@
+"""Metrics as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """A bundle's figures on a split: per class, then over all, with 95 % intervals.
+
+    Args:
+        metrics: content of `metrics.json`.
+    """
+    data, bundle = metrics["data"], metrics["bundle"]
+    what = f"{bundle['name'] or 'new bundle'} ({bundle['precision']})"
+    table = Table(title=f"{what} on {data['name']}/{data['split']}, {metrics['images']:,} images")
+    for column in ("class", "precision", "recall", "F1", "images"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for label, row in metrics["per_class"].items():
+        table.add_row(label, *(_percent(row[key]) for key in ("precision", "recall", "f1")), f"{row['support']:,}")
+    table.add_section()
+    intervals = metrics["intervals_95"]
+    overall = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
+    for key, title in overall.items():
+        span = intervals.get(key)
+        table.add_row(
+            title, "", "", _percent(metrics[key]), f"[dim]{_percent(span[0])}-{_percent(span[1])}" if span else ""
+        )
+    table.add_row("calibration error (ECE)", "", "", _percent(metrics["ece"]), "")
+    without = metrics["without_twins"]
+    if without:
+        table.add_row("accuracy without twins", "", "", _percent(without["accuracy"]), f"{without['images']:,}")
+    answered = metrics["abstention"]
+    table.add_row("accuracy when certain", "", "", _percent(answered["accuracy"]), f"{answered['answered']:,}")
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
