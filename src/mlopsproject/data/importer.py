@@ -31,7 +31,7 @@ from mlopsproject.data.manifest import (
     fingerprint,
     write_manifest,
 )
-from mlopsproject.data.pipeline import default_workers, examine_all
+from mlopsproject.data.pipeline import examine_all, worker_count
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.splits import SPLIT_METHODS
@@ -106,7 +106,7 @@ def import_dataset(
     staging = Staging(root / f".{name}.importing", key)
     try:
         _require_space(root, scan, staging.files, options)
-        _examine_source(opened, scan, options, staging, workers or default_workers(), progress)
+        _examine_source(opened, scan, options, staging, worker_count(workers, scan.files), progress)
         manifest, facts = assemble_manifest(staging, split, conflicts, seed)
         info = {
             "format": FORMAT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from functools import lru_cache
 from typing import NamedTuple
 
 from mlopsproject.core.classes import KNOWN, canonical_class, resolve_classes
@@ -24,24 +24,22 @@ SPLIT_NAMES = {
 }
 
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin"}
-_IMAGE_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
+_IMAGE_SUFFIXES = (
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".jfif",
+    ".jpe",
+    ".jpeg",
+    ".jpg",
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
 )
 
 
@@ -52,6 +50,9 @@ class Labelled(NamedTuple):
     source_split: str = ""
     reason: str = ""
     detail: str = ""
+
+
+_SYSTEM = Labelled(reason="hidden_or_system", detail="hidden or system file")
 
 
 def own_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -79,16 +80,24 @@ def label_path(path: str, own: Sequence[str] = ()) -> Labelled:
     Raises:
         DataError: a picture lies in folders of which none names a known class.
     """
-    parts = PurePosixPath(path).parts
+    folder, _, name = path.rpartition("/")
+    if name.startswith(".") or name.lower() in _SYSTEM_FILES:
+        return _SYSTEM
+    found = _label_folder(folder, tuple(own))
+    if found.reason == "no_class_folder" and found.detail and name.lower().endswith(_IMAGE_SUFFIXES):
+        raise unknown_class(found.detail, f"folder of {path}", own)
+    return found._replace(detail="lies in no class folder") if found.reason == "no_class_folder" else found
+
+
+@lru_cache(maxsize=4096)
+def _label_folder(folder: str, own: tuple[str, ...]) -> Labelled:
+    """Label a folder; when it names no class, `detail` holds the name that should have, if any."""
+    parts = folder.split("/") if folder else []
     if any(part.startswith(".") or part.lower() in _SYSTEM_FILES for part in parts):
-        return Labelled(reason="hidden_or_system", detail="hidden or system file")
-    folders = parts[:-1]
-    label = next((found for part in reversed(folders) if (found := canonical_class(part, own))), None)
-    split = next((found for part in reversed(folders) if (found := SPLIT_NAMES.get(part.strip().lower()))), "")
+        return _SYSTEM
+    label = next((found for part in reversed(parts) if (found := canonical_class(part, own))), None)
+    split = next((found for part in reversed(parts) if (found := SPLIT_NAMES.get(part.strip().lower()))), "")
     if label is not None:
         return Labelled(label=label, source_split=split)
-    is_picture = PurePosixPath(path).suffix.lower() in _IMAGE_SUFFIXES
-    candidates = [part for part in folders if part.strip().lower() not in SPLIT_NAMES]
-    if is_picture and candidates:
-        raise unknown_class(candidates[-1], f"folder of {path}", own)
-    return Labelled(reason="no_class_folder", detail="lies in no class folder")
+    candidates = [part for part in parts if part.strip().lower() not in SPLIT_NAMES]
+    return Labelled(reason="no_class_folder", detail=candidates[-1] if candidates else "")

@@ -65,4 +65,4 @@ def _needs_import(folder: Path, record: Path, classes: Sequence[str]) -> bool:
         # Imported from elsewhere under this name: that is what the user wants to train on.
         return False
     fingerprint: str = open_source(folder, own_classes(classes)).scan().fingerprint
-    return fingerprint != source["fingerprint"]
+    return bool(fingerprint != source["fingerprint"])

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 #: A chunk closes at this many items or bytes read by the main process, whichever comes first.
 CHUNK_ITEMS = 256
 CHUNK_BYTES = 16 * 1024 * 1024
+#: Fewer files than this are done before a further process has started.
+FILES_PER_WORKER = 1000
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -39,9 +41,10 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def default_workers() -> int:
-    """Count the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def worker_count(asked: int | None, files: int) -> int:
+    """Say how many processes to use: as asked or one per core, but none that would start up for a handful of files."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(asked or cores, files // FILES_PER_WORKER))
 
 
 def examine_all(

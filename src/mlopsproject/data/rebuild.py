@@ -16,7 +16,7 @@ from mlopsproject.core.preprocess import MIN_JPEG_SIDE
 from mlopsproject.data import cache
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.manifest import CACHE_FOLDER
-from mlopsproject.data.pipeline import default_workers, examine_all
+from mlopsproject.data.pipeline import examine_all, worker_count
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Source, open_source
 from mlopsproject.data.staging import disk_full, is_disk_full
@@ -49,7 +49,7 @@ def build_cache(
     logger.info("Building %s from %s", path, info["source"]["given"])
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        _write_pixels(part, info, manifest, key, workers or default_workers(), progress)
+        _write_pixels(part, info, manifest, key, worker_count(workers, info["files"]), progress)
         cache.seal(part, key.shape(manifest.num_rows))
         cache.move(part, path)
     except OSError as error:
