@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ from rich.logging import RichHandler
 from mlopsproject.core.errors import ConfigError, UserError, nearest
 
 log = logging.getLogger(__name__)
+
+#: Advice of libraries that does not apply here, or that a user cannot act on.
+_LIBRARY_NOTES = (
+    r".*LeafSpec.*is deprecated.*",
+    r".*is smaller than the logging interval.*",
+    r".*exists and is not empty.*",
+    r".*does not have many workers.*",
+    r".*`ModelCheckpoint.*exists and is not empty.*",
+)
 
 Task = Callable[[DictConfig], Any]
 
@@ -112,13 +122,26 @@ def _known_keys(job: str) -> set[str]:
 
 def set_up_logging() -> None:
     """Log to the terminal: readable for a person, one plain line per record elsewhere."""
-    if os.environ.get("RANK_LOG_LEVEL") or os.environ.get("LOCAL_RANK", "0") != "0":
+    if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.basicConfig(level=logging.ERROR, force=True)
         return
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_level=False, omit_repeated_times=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", datefmt="%X", handlers=[handler], force=True)
+    if sys.stderr.isatty():
+        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", datefmt="%X", handlers=[handler], force=True)
+    else:
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%X", force=True)
     logging.getLogger("mlopsproject").setLevel(logging.INFO)
+    for chatty in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for note in _LIBRARY_NOTES:
+        warnings.filterwarnings("ignore", message=note)
+
+
+def values(config: DictConfig) -> dict[str, Any]:
+    """A config as plain Python values."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 def require(settings: Mapping[str, Any], key: str) -> Any:
@@ -162,10 +185,14 @@ def run_job(job: str, task: Task) -> None:
         except OSError as error:
             if error.errno is None or error.errno not in _DISK_ERRNOS:
                 raise
-            _fail(UserError(f"{error.strerror}: {error.filename or output_folder()}.", "Free some space and run again."))
-        code = result if isinstance(result, int) else 0
+            _fail(
+                UserError(f"{error.strerror}: {error.filename or output_folder()}.", "Free some space and run again.")
+            )
+        code = result if type(result) is int else 0
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Hydra would name the job after this module.
+    sys.argv.append(f"hydra.job.name={job}")
     main()
     sys.exit(code)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from mlopsproject.config import require, run_job
+from mlopsproject.config import require, run_job, values
 from mlopsproject.data.importer import ImportResult, import_dataset
 
 
 def summary(result: ImportResult) -> Table:
     """What an import found, as a table: counts per class and split, then every reason for leaving a file out."""
     info = result.info
-    table = Table(title=f"{info['name']}: {info['files']:,} files = {info['rows']:,} images + {sum(info['excluded'].values()):,} left out")
+    left_out = sum(info["excluded"].values())
+    table = Table(title=f"{info['name']}: {info['files']:,} files = {info['rows']:,} images + {left_out:,} left out")
     splits = list(info["splits"])
     table.add_column("class")
     for split in splits:
@@ -29,8 +30,7 @@ def summary(result: ImportResult) -> Table:
 
 def import_data(config: DictConfig) -> None:
     """Import as the config says and print what was found."""
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)
+    settings = values(config)
     source, name = require(settings, "source"), require(settings, "name")
     options = {key: value for key, value in settings.items() if key not in ("source", "name", "root")}
     result = import_dataset(str(source), str(name), root=Path(settings["root"]), **options)

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
-from mlopsproject.config import output_folder, run_job
+from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
-from mlopsproject.evaluation.plots import plot_learning_curves
-from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.data.opening import open_dataset
-from mlopsproject.training.bundling import ExportSettings, build_bundle
+from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
+from mlopsproject.evaluation.tables import metrics_table
+from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
 from mlopsproject.training.callbacks import MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
@@ -33,7 +34,7 @@ from mlopsproject.training.module import ExpressionModule
 from mlopsproject.training.tracking import build_loggers, finish, log_bundle
 from mlopsproject.training.trainer import build_callbacks, build_trainer
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mlopsproject.train")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     Raises:
         UserError: for anything the user can put right, such as missing data or an unknown class.
     """
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    settings = values(config)
     spec = input_spec(settings["data"])
     compute = choose_compute(
         settings["trainer"]["accelerator"],
@@ -161,25 +162,18 @@ def _fit_and_ship(
         dataset,
         spec,
         Store.local_folder(settings["store"]["uri"]),
-        prefix=settings["bundle_name"] or _model_name(settings),
+        prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
         seed=int(settings["seed"]),
         command=reproduce_command(),
     )
-    publish(bundle, settings["store"])
+    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
-    log_bundle(loggers, bundle, metrics)
-    Console().print(metrics_table(bundle.spec, metrics))
+    _draw_examples(bundle, dataset, output)
+    log_bundle(loggers, bundle, metrics, output / "examples.png")
+    Console().print(metrics_table(metrics))
     log.info("Bundle: %s", bundle.path)
     return TrainingResult(bundle, best, history, metrics)
-
-
-def publish(bundle: Bundle, store: Mapping[str, Any]) -> None:
-    """Upload the bundle where `store.uri` is a bucket, and point `store.alias` at it."""
-    target = Store(store["uri"])
-    target.publish(bundle.path)
-    if store["alias"]:
-        target.set_alias(store["alias"], bundle.spec.name)
 
 
 def reproduce_command() -> str:
@@ -187,10 +181,14 @@ def reproduce_command() -> str:
     return shlex.join(["uv", "run", "python", "-m", "mlopsproject.train", *sys.argv[1:]])
 
 
-def _model_name(settings: Mapping[str, Any]) -> str:
-    """Kebab-case name of the network's class, such as `se-conv-net`."""
-    name = str(settings["model"]["_target_"]).rpartition(".")[2]
-    return "".join(f"-{c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+def _draw_examples(bundle: Bundle, dataset: FaceDataset, output: Path) -> None:
+    """Draw test pictures with what the bundle says of them; kept with the run, because bundles are passed on."""
+    rows = dataset.splits["test"]
+    predictor = Predictor(bundle)
+    probabilities = predictor.probabilities(predictor.logits(dataset.images[rows])[0])
+    labels = dataset.labels[rows]
+    shown = example_rows(labels, probabilities, EXAMPLE_COLUMNS, 0)
+    plot_examples(dataset.images[rows], labels, probabilities, dataset.classes, shown, output / "examples.png")
 
 
 def _log_dataset(dataset: FaceDataset) -> None:
@@ -200,7 +198,7 @@ def _log_dataset(dataset: FaceDataset) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    run_job("train", lambda config: train(config, output_folder()) and 0)
+    run_job("train", lambda config: train(config, output_folder()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from mlopsproject.core.bundle import Bundle, seal_bundle
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec, ModelSpec, Precision, PrecisionSpec
+from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.evaluation.calibration import fit_abstain_threshold, fit_temperature, softmax
 from mlopsproject.evaluation.evaluator import evaluate_bundle
@@ -110,6 +112,24 @@ def build_bundle(
         return seal_bundle(staging, draft, store, prefix)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def bundle_prefix(name: str | None, model: Mapping[str, Any]) -> str:
+    """First part of a bundle's name: as asked for, or the network's class in kebab case, such as `se-conv-net`."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", str(model["_target_"]).rpartition(".")[2])
+    return name or "-".join(words).lower()
+
+
+def publish(bundle: Bundle, uri: str, alias: str | None) -> None:
+    """Upload a bundle where the store is a bucket, and point an alias at it.
+
+    Raises:
+        StoreError: if the store cannot be written; the local bundle stays.
+    """
+    store = Store(uri)
+    store.publish(bundle.path)
+    if alias:
+        store.set_alias(alias, bundle.name)
 
 
 def _calibration_sample(dataset: FaceDataset, count: int, seed: int) -> Any:

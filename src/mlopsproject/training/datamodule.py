@@ -59,7 +59,7 @@ class FaceDataModule(pl.LightningDataModule):
             EpochOrder(order, rank=rank, world_size=world_size, even=training),
             batch_size=max(1, self.batch_size // world_size) if training else max(64, self.batch_size // world_size),
             drop_last=training,
-            pin_memory=bool(self.trainer) and self.trainer.strategy.root_device.type == "cuda",
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 
     def train_dataloader(self) -> ArrayLoader:

@@ -63,7 +63,7 @@ def export_onnx(network: Network, spec: InputSpec, path: Path) -> None:
         spec: its input.
         path: of the file; input `image` float32 `[N, C, H, W]`, outputs `logits` `[N, K]`, `embedding` `[N, E]`.
     """
-    model = _WithEmbedding(network).float().cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model = _WithEmbedding(network).float().cpu().eval().to(memory_format=torch.contiguous_format)
     example = torch.zeros(2, spec.channels, spec.size, spec.size)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(

@@ -26,7 +26,10 @@ class Compute:
 
 
 def choose_compute(
-    accelerator: str, precision: str = "auto", channels_last: bool = True, compile: bool = False  # noqa: A002
+    accelerator: str,
+    precision: str = "auto",
+    channels_last: bool = True,
+    compile: bool = False,  # noqa: A002
 ) -> Compute:
     """Settle `precision=auto` for this machine and refuse what it cannot do.
 

@@ -50,6 +50,9 @@ class ArrayLoader:
         pin_memory: put batches in page-locked memory, which a GPU copies from while it computes.
     """
 
+    #: Lightning looks for it beside `sampler`.
+    batch_sampler = None
+
     def __init__(
         self,
         images: NDArray[np.uint8],

@@ -59,7 +59,7 @@ class ExpressionModule(pl.LightningModule):
         spec = InputSpec.model_validate(input_spec)
         self.network = build_network(model, classes=len(classes), channels=spec.channels, size=spec.size)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.network.to(memory_format=self.memory_format)
         if compile_network:
             self.network.compile()
         self.augmentation = Augmentation(**augment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mlopsproject.core.errors import ConfigError, nearest
 
-OPTIMISERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+OPTIMISERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
@@ -37,8 +37,8 @@ def build_optimiser(network: nn.Module, lr: float, optim: Mapping[str, Any]) -> 
         {"params": matrices, "weight_decay": float(optim["weight_decay"])},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    extra = {"momentum": float(optim["momentum"]), "nesterov": True} if name == "sgd" else {}
-    return OPTIMISERS[name](groups, lr=lr, **extra)  # type: ignore[call-arg]
+    extra: dict[str, Any] = {"momentum": float(optim["momentum"]), "nesterov": True} if name == "sgd" else {}
+    return OPTIMISERS[name](groups, lr=lr, **extra)
 
 
 def build_schedule(optimiser: Optimizer, optim: Mapping[str, Any], total_steps: int) -> LambdaLR:

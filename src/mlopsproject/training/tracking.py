@@ -1,9 +1,8 @@
-"""Loggers: CSV always, Weights & Biases when asked for, and what a finished run sends there."""
+"""A run's loggers: CSV always, Weights & Biases when asked for, and what a finished run sends there."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,8 @@ import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.evaluation.tracking import check_wandb, log_metrics
 from mlopsproject.training.factory import build
-
-log = logging.getLogger(__name__)
-
-WANDB_MODES = ("online", "offline", "disabled")
 
 
 def build_loggers(
@@ -36,65 +31,45 @@ def build_loggers(
     Raises:
         ConfigError: for an unknown W&B mode, or `online` without a login.
     """
+    check_wandb(wandb_settings)
     built: list[Logger] = [build(settings) for settings in loggers.values()]
-    mode = str(wandb_settings["mode"])
-    if mode not in WANDB_MODES:
-        raise ConfigError(f"wandb.mode={mode!r} is not known.", f"Choose one of {', '.join(WANDB_MODES)}.")
     if wandb_settings["enabled"]:
-        if mode == "online" and not _logged_in():
-            raise ConfigError(
-                "wandb.mode=online, but nobody is logged in to W&B.",
-                "Run `uv run wandb login`, set WANDB_API_KEY, or use wandb.mode=offline.",
+        built.append(
+            WandbLogger(
+                project=wandb_settings["project"],
+                entity=wandb_settings["entity"],
+                group=wandb_settings["group"],
+                save_dir=output,
+                mode=wandb_settings["mode"],
+                config=dict(config),
+                settings=wandb.Settings(silent=True),
             )
-        tracker = WandbLogger(
-            project=wandb_settings["project"],
-            entity=wandb_settings["entity"],
-            group=wandb_settings["group"],
-            save_dir=output,
-            mode=mode,
-            config=dict(config),
-            settings=wandb.Settings(silent=True),
         )
-        built.append(tracker)
     return built
 
 
-def _logged_in() -> bool:
-    return bool(wandb.api.api_key)
-
-
-def log_bundle(loggers: list[Logger], bundle: Bundle, metrics: Mapping[str, Any]) -> None:
-    """Send a finished run's test metrics, confusion matrices, example predictions and bundle to W&B.
+def log_bundle(loggers: Iterable[Logger], bundle: Bundle, metrics: Mapping[str, Any], examples: Path) -> None:
+    """Send a finished run's test metrics, confusion matrices, plots, example predictions and bundle to W&B.
 
     Args:
         loggers: of the run; nothing happens without a W&B logger among them.
         bundle: as shipped.
         metrics: the bundle's `metrics.json`.
+        examples: picture of example predictions, kept out of the bundle because it shows faces.
     """
     for logger in loggers:
         if not isinstance(logger, WandbLogger):
             continue
         run = logger.experiment
-        for key, value in bundle.spec.metrics.items():
-            run.summary[key] = value
-        run.log(confusion_tables(metrics, bundle.spec.classes))
-        pictures = {f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted(bundle.path.rglob("*.png"))}
-        run.log(pictures)
-        artifact = wandb.Artifact(bundle.spec.name, type="bundle", metadata=bundle.spec.model_dump(mode="json"))
+        log_metrics(run, metrics, bundle.path)
+        if examples.is_file():
+            run.log({"examples": wandb.Image(str(examples))})
+        artifact = wandb.Artifact(bundle.name, type="bundle", metadata=bundle.spec.model_dump(mode="json"))
         artifact.add_dir(str(bundle.path))
         run.log_artifact(artifact)
 
 
-def confusion_tables(metrics: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, wandb.Table]:
-    """The raw and the normalised confusion matrix as W&B tables, rows labelled by true class."""
-    tables = {}
-    for kind in ("raw", "normalised"):
-        rows = [[label, *row] for label, row in zip(classes, metrics["confusion"][kind], strict=True)]
-        tables[f"test/confusion_{kind}"] = wandb.Table(columns=["true \\ predicted", *classes], data=rows)
-    return tables
-
-
-def finish(loggers: list[Logger], *, failed: bool) -> None:
+def finish(loggers: Iterable[Logger], *, failed: bool) -> None:
     """Close the loggers; a failed run is marked as failed."""
     for logger in loggers:
         logger.finalize("failed" if failed else "success")

@@ -1,0 +1,155 @@
+"""Every job of the project: `uv run invoke --list`, and `uv run invoke --help TASK` for one.
+
+Jobs take config overrides: `uv run invoke train -o epochs=5 -o model=reference`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from invoke import Context, Exit, task
+
+OVERRIDES = {"override": "a config override, key=value; repeat for more (see configs/)"}
+PYTHON = shlex.quote(sys.executable)
+
+
+def _run(c: Context, command: str) -> None:
+    """Run a command on this terminal; its exit code is ours."""
+    result = c.run(
+        command, pty=sys.stdout.isatty(), warn=True, echo=False, in_stream=None if sys.stdin.isatty() else False
+    )
+    if result is None or result.exited:
+        raise Exit(code=result.exited if result else 1)
+
+
+def _job(c: Context, name: str, override: list[str]) -> None:
+    """Run `python -m mlopsproject.<name>` with config overrides."""
+    _run(c, shlex.join([sys.executable, "-m", f"mlopsproject.{name}", *override]))
+
+
+def _pull(c: Context, folder: str) -> None:
+    """Fetch a DVC-tracked folder if it is not here."""
+    if Path(folder).is_dir():
+        return
+    print(f"{folder}/ is not here: pulling the synthetic sample faces with DVC", flush=True)
+    _run(c, f"{PYTHON} -m dvc pull --quiet {folder}.dvc")
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def train(c, override):
+    """Train a network and ship it as a bundle, with test metrics (sample data unless data.name= says otherwise)."""
+    if not any(text.startswith("data.name=") for text in override) or "data.name=train_data" in override:
+        _pull(c, "train_data")
+    _job(c, "train", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def evaluate(c, override):
+    """Score a bundle on a data set: metrics, plots and an HTML report (bundle=, data.name=, split=)."""
+    _job(c, "evaluate", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def export(c, override):
+    """Make a bundle from a checkpoint of an earlier run (checkpoint=)."""
+    _job(c, "export", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def predict(c, override):
+    """Score pictures to CSV or Parquet (input= a file, folder, list or URL; bundle=, output=)."""
+    _job(c, "predict", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def import_data(c, override):
+    """Import faces as a data set (source= a folder, archive, FER2013 CSV or kaggle:owner/slug; name=)."""
+    _job(c, "import_data", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def data_report(c, override):
+    """Write a data set's HTML report: balance, samples, duplicates, leakage, suspect images (name=)."""
+    _job(c, "data_report", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def promote(c, override):
+    """Test a bundle and point an alias at it (bundle=, alias=production)."""
+    _job(c, "promote", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def benchmark(c, override):
+    """Measure speed against a plain baseline in the same run (what=train or what=import)."""
+    _job(c, "benchmark", override)
+
+
+@task(
+    help={
+        "out": "folder to write; must not exist or be empty",
+        "images": "how many pictures",
+        "seed": "of the generator",
+        "drift": "render the drifted variant (darker, blurred, another camera)",
+    }
+)
+def sample_data(c, out, images=2500, seed=0, drift=False):
+    """Render synthetic sample faces into a folder."""
+    command = [sys.executable, "-m", "mlopsproject.data.synthetic", out, "--images", str(images), "--seed", str(seed)]
+    _run(c, shlex.join([*command, *(["--drift"] if drift else [])]))
+
+
+@task(
+    help={
+        "slow": "run the slow tests instead: real training, servers, large data",
+        "coverage": "measure coverage of src/ and fail under 90 %",
+        "args": "more arguments for pytest, in quotes",
+    }
+)
+def test(c, slow=False, coverage=True, args=""):
+    """Run lint, types, import contracts and the fast tests with coverage."""
+    if slow:
+        _run(c, f"{PYTHON} -m pytest -m slow {args}")
+        return
+    lint(c)
+    cover = "--cov --cov-report=term:skip-covered --cov-fail-under=90" if coverage else ""
+    _run(c, f"{PYTHON} -m pytest -n 2 --dist loadfile {cover} {args}")
+
+
+@task(help={"fix": "mend what can be mended"})
+def lint(c, fix=False):
+    """Check format, lint, types and the import contracts."""
+    _run(c, f"{PYTHON} -m ruff format {'' if fix else '--check'} .")
+    _run(c, f"{PYTHON} -m ruff check {'--fix' if fix else ''} .")
+    _run(c, f"{PYTHON} -m mypy")
+    _run(c, "lint-imports")
+
+
+@task
+def clean(c):
+    """Delete caches and build leftovers; data, runs and bundles stay."""
+    for pattern in (
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".import_linter_cache",
+        ".hypothesis",
+        "dist",
+        "site",
+    ):
+        shutil.rmtree(pattern, ignore_errors=True)
+
+
+@task
+def build_docs(c):
+    """Build the documentation site into site/, failing on a broken link."""
+    _run(c, f"{PYTHON} -m mkdocs build --strict")
+
+
+@task(help={"port": "of the preview"})
+def serve_docs(c, port=8080):
+    """Serve the documentation with live reload."""
+    _run(c, f"{PYTHON} -m mkdocs serve --dev-addr localhost:{port}")
