@@ -6,7 +6,7 @@ import base64
 import io
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from mlopsproject.evaluation.style import PALETTE
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 #: Stands where a figure could not be measured.
 UNKNOWN = "n/a"
+#: Largest side of the pictures in a page; wider ones only make the page heavy.
+_THUMBNAIL = 96
 
 
 @cache
@@ -43,7 +42,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def interval(bounds: list[float] | None, digits: int = 1) -> str:
     """Format `[low, high]` shares (0-1) as a range of per cent; empty when unknown."""
-    return "" if not bounds else f"{100 * bounds[0]:.{digits}f} to {bounds[1]:.{digits}%}"
+    return "" if not bounds else f"{100 * bounds[0]:.{digits}f}\u2013{bounds[1]:.{digits}%}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
@@ -56,34 +55,24 @@ def number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
-def png_uri(content: bytes) -> str:
-    """Return PNG bytes as a `data:` URI, so that the page needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def file_uri(path: Path) -> str | None:
-    """Return a PNG file as a `data:` URI; ``None`` if there is no such file."""
-    return png_uri(path.read_bytes()) if path.is_file() else None
+def file_uri(path: Path) -> str:
+    """Return a PNG file as a `data:` URI, so that the page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def picture_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return one network input as a `data:` URI.
+    """Return a cached picture as a small `data:` URI.
 
     Args:
         pixels: uint8 ``[C, H, W]``, C = 1 or 3.
     """
     from PIL import Image
 
-    shown = np.asarray(pixels)
-    image = Image.fromarray(shown[0] if len(shown) == 1 else np.ascontiguousarray(shown.transpose(1, 2, 0)))
-    return image_uri(image)
-
-
-def image_uri(image: Image) -> str:
-    """Return a Pillow picture as a `data:` URI."""
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return png_uri(stream.getvalue())
+    image.save(stream, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def write_page(template: str, path: Path, **values: Any) -> Path:

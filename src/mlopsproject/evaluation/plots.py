@@ -135,14 +135,14 @@ def plot_per_class(metrics: Mapping[str, Any], path: Path) -> None:
     """Draw precision, recall and F1 of every class.
 
     Args:
-        metrics: from `metrics.classification_metrics`; with `intervals_95`, F1 carries its 95 % interval.
+        metrics: from `metrics.classification_metrics`; with `intervals_95`, F1 carries its 95% interval.
         path: of the PNG.
     """
     per_class = metrics["per_class"]
     intervals = metrics.get("intervals_95", {}).get("per_class", {})
     names, width = list(per_class), 0.26
     macro = metrics["macro_f1"]
-    subtitle = f"macro F1 {macro:.3f}" + (" · whiskers: 95 % interval of F1" if intervals else "")
+    subtitle = f"macro F1 {macro:.3f}" + (" · whiskers: 95% interval of F1" if intervals else "")
     with figure(path, (max(6.2, 1.8 + 1.05 * len(names)), 4.6), "Per class", subtitle) as canvas:
         axes = canvas.subplots()
         for offset, (key, label, colour) in enumerate(
