@@ -22,7 +22,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
-from mlopsproject.data.opening import open_dataset
+from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
@@ -90,15 +90,6 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     finally:
         finish(loggers, failed=failed)
     return result
-
-
-def input_spec(data: Mapping[str, Any]) -> InputSpec:
-    """The network's input as the `data` group describes it; one mean or std serves all channels."""
-    channels = int(data["channels"])
-    mean, std = (
-        tuple(data[name]) * channels if len(data[name]) == 1 else tuple(data[name]) for name in ("mean", "std")
-    )
-    return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)
 
 
 def build_module(

@@ -66,3 +66,12 @@ def _needs_import(folder: Path, record: Path, classes: Sequence[str]) -> bool:
         return False
     fingerprint: str = open_source(folder, own_classes(classes)).scan().fingerprint
     return bool(fingerprint != source["fingerprint"])
+
+
+def input_spec(data: Mapping[str, Any]) -> InputSpec:
+    """The network's input as the `data` group describes it; one mean or std serves all channels."""
+    channels = int(data["channels"])
+    mean, std = (
+        tuple(data[name]) * channels if len(data[name]) == 1 else tuple(data[name]) for name in ("mean", "std")
+    )
+    return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)

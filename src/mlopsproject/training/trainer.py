@@ -72,6 +72,7 @@ def build_trainer(
     output: Path,
     callbacks: Sequence[Callback],
     loggers: Sequence[Logger],
+    checkpoints: bool = True,
 ) -> pl.Trainer:
     """A Trainer from the `trainer` group.
 
@@ -82,6 +83,7 @@ def build_trainer(
         output: the run's folder.
         callbacks: see `build_callbacks`.
         loggers: where metrics go.
+        checkpoints: whether anything is saved.
     """
     set_threads(settings)
     return pl.Trainer(
@@ -101,6 +103,7 @@ def build_trainer(
         default_root_dir=output,
         enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
         enable_model_summary=False,
+        enable_checkpointing=checkpoints,
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         # Our loader deals each process its share.

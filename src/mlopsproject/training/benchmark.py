@@ -1,0 +1,230 @@
+"""How fast training is: a real epoch against a plain PyTorch loop and against compute alone, in one run."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.training.callbacks import AveragedWeights
+from mlopsproject.training.datamodule import FaceDataModule
+from mlopsproject.training.factory import build_network
+from mlopsproject.training.hardware import Compute
+from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.optimisation import build_optimiser
+from mlopsproject.training.trainer import build_trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Images per second of one network at one size; medians over the rounds.
+
+    Args:
+        plain: ImageFolder, DataLoader with two workers, fp32, no augmentation.
+        epoch: a real epoch of ours without augmentation.
+        augmented: a real epoch of ours with the configured augmentation.
+        compute: steps on batches that are already in memory, with our settings.
+    """
+
+    plain: float
+    epoch: float
+    augmented: float
+    compute: float
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The figures that hold on any machine."""
+        return {
+            "epoch / plain loop": self.epoch / self.plain,
+            "epoch / compute only": self.epoch / self.compute,
+            "augmented epoch / compute only": self.augmented / self.compute,
+        }
+
+
+class _Stopwatch(pl.Callback):
+    """Times whole epochs, from the first batch to the last optimiser step."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.seconds.append(time.perf_counter() - self._start)
+
+
+def benchmark_training(
+    dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute, *, images: int, rounds: int
+) -> Speeds:
+    """Measure one network on a data set's training images.
+
+    Plain loop, compute alone and our epochs take turns, so that a slow minute of the machine hits all of them.
+
+    Args:
+        dataset: whose training images both sides use; ours reads its
+            cache, the plain loop JPEG files of the same pixels.
+        spec: the network's input.
+        settings: `model`, `optim`, `augment`, `trainer`, `callbacks`, `lr`, `batch_size` as in `configs/train.yaml`.
+        compute: precision, layout and compilation of our side.
+        images: per epoch.
+        rounds: how often everything is measured.
+    """
+    rows = np.resize(dataset.splits["train"], images)
+    measured: dict[str, list[float]] = {"plain": [], "epoch": [], "augmented": [], "compute": []}
+    quiet = {**settings["augment"], **dict.fromkeys(("flip", "rotation", "translation", "scale"), 0.0)}
+    quiet |= dict.fromkeys(("brightness", "contrast", "erasing", "mixup_alpha"), 0.0)
+    with tempfile.TemporaryDirectory(prefix="mlopsproject-benchmark-") as folder:
+        _write_image_folder(dataset, rows, Path(folder))
+        sides: dict[str, Callable[[], float]] = {
+            "plain": lambda: _plain_loop(Path(folder), spec, settings, len(dataset.classes)),
+            "compute": lambda: _compute_only(dataset, rows, spec, settings, compute),
+            "epoch": lambda: _our_epoch(dataset, rows, spec, {**settings, "augment": quiet}, compute),
+            "augmented": lambda: _our_epoch(dataset, rows, spec, settings, compute),
+        }
+        for turn in range(rounds):
+            for name, side in sides.items():
+                measured[name].append(side())
+                log.info("round %d/%d  %s: %.0f images/s", turn + 1, rounds, name, measured[name][-1])
+    return Speeds(**{name: statistics.median(values) for name, values in measured.items()})
+
+
+def _write_image_folder(dataset: FaceDataset, rows: NDArray[np.int64], folder: Path) -> None:
+    for name in dataset.classes:
+        (folder / name).mkdir()
+    for position, row in enumerate(rows):
+        pixels = dataset.images[row]
+        picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+        picture.save(folder / dataset.classes[dataset.labels[row]] / f"{position:07d}.jpg", quality=90)
+
+
+def _plain_loop(folder: Path, spec: InputSpec, settings: Mapping[str, Any], classes: int) -> float:
+    """What a tutorial writes: files, two workers, fp32, one optimiser; the second epoch is timed."""
+    steps = [transforms.Grayscale(), transforms.Resize((spec.size, spec.size)), transforms.ToTensor()]
+    pipeline = transforms.Compose([*steps, transforms.Normalize(spec.mean, spec.std)])
+    loader = DataLoader(
+        ImageFolder(str(folder), pipeline),
+        batch_size=settings["batch_size"],
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
+        drop_last=True,
+    )
+    network = build_network(settings["model"], classes=classes, channels=spec.channels, size=spec.size)
+    optimiser = build_optimiser(network, settings["lr"], settings["optim"])
+    start = 0.0
+    for _epoch in range(2):
+        start = time.perf_counter()
+        for images, labels in loader:
+            optimiser.zero_grad()
+            functional.cross_entropy(network(images), labels).backward()
+            optimiser.step()
+    return len(loader) * int(settings["batch_size"]) / (time.perf_counter() - start)
+
+
+def _module(
+    dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute, epochs: int
+) -> ExpressionModule:
+    return ExpressionModule(
+        model=dict(settings["model"]),
+        classes=list(dataset.classes),
+        input_spec=spec.model_dump(mode="json"),
+        optim=dict(settings["optim"]),
+        # The calm last epochs leave work out; here every epoch does all of it.
+        augment={**settings["augment"], "calm_epochs": 0.0},
+        epochs=epochs,
+        lr=settings["lr"],
+        channels_last=compute.channels_last,
+        compile_network=compute.compile,
+    )
+
+
+def _our_epoch(
+    dataset: FaceDataset,
+    rows: NDArray[np.int64],
+    spec: InputSpec,
+    settings: Mapping[str, Any],
+    compute: Compute,
+) -> float:
+    """A real epoch through Lightning with averaged weights; the second is timed."""
+    watch = _Stopwatch()
+    subset = FaceDataset(
+        dataset.name,
+        dataset.classes,
+        dataset.images,
+        dataset.labels,
+        {**dataset.splits, "train": rows},
+        dataset.manifest,
+        dataset.fingerprint,
+        dataset.info,
+    )
+    module = _module(dataset, spec, settings, compute, epochs=2)
+    averaging = [AveragedWeights(settings["callbacks"]["ema"])] if settings["callbacks"]["ema"] else []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(
+            {**settings["trainer"], "limit_val_batches": 0, "limit_train_batches": 1.0},
+            compute,
+            epochs=2,
+            output=Path(folder),
+            callbacks=[watch, *averaging],
+            loggers=[],
+            checkpoints=False,
+        )
+        trainer.fit(module, datamodule=FaceDataModule(subset, batch_size=settings["batch_size"]))
+    steps = len(rows) // int(settings["batch_size"])
+    return steps * int(settings["batch_size"]) / watch.seconds[1]
+
+
+def _compute_only(
+    dataset: FaceDataset, rows: NDArray[np.int64], spec: InputSpec, settings: Mapping[str, Any], compute: Compute
+) -> float:
+    """Forward, backward and optimiser step on one resident batch of noise, precision and layout as in our epochs."""
+    module = _module(dataset, spec, settings, compute, epochs=1)
+    device = torch.device("cuda" if settings["trainer"]["accelerator"] == "gpu" else "cpu")
+    module.to(device)
+    network = module.network.train()
+    optimiser = build_optimiser(network, settings["lr"], settings["optim"])
+    size = int(settings["batch_size"])
+    images = torch.randn(size, spec.channels, spec.size, spec.size, device=device)
+    images = images.contiguous(memory_format=module.memory_format)
+    labels = torch.randint(0, len(dataset.classes), (size,), device=device)
+    mixed = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(compute.precision)
+
+    def step() -> None:
+        with torch.autocast(device.type, mixed, enabled=mixed is not None):
+            loss = functional.cross_entropy(network(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        if settings["trainer"]["gradient_clip_val"]:
+            nn.utils.clip_grad_norm_(network.parameters(), settings["trainer"]["gradient_clip_val"])
+        optimiser.step()
+
+    steps = len(rows) // size
+    start = 0.0
+    for _epoch in range(2):
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+    return steps * size / (time.perf_counter() - start)
