@@ -115,15 +115,29 @@ class FakeStorage(BaseHTTPRequestHandler):
         pass
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing when a client hangs up early."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
 def storage(monkeypatch, tmp_path) -> Iterator[type[FakeStorage]]:
-    gcsfs = pytest.importorskip("gcsfs")
+    import gcsfs
+    from gcsfs import extended_gcsfs
+
+    async def plain_bucket(*_: object) -> extended_gcsfs.BucketType:
+        # What kind of bucket it is, gcsfs asks by gRPC of Google itself, wherever the emulator is.
+        return extended_gcsfs.BucketType.NON_HIERARCHICAL
+
     handler = type("Handler", (FakeStorage,), {"objects": {}, "broken": set()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server = QuietServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("MLOPSPROJECT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(extended_gcsfs.ExtendedGcsFileSystem, "_get_bucket_type", plain_bucket)
     gcsfs.GCSFileSystem.clear_instance_cache()
     yield handler
     gcsfs.GCSFileSystem.clear_instance_cache()

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from mlopsproject import Predictor
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.promotion import promote
 from mlopsproject.core.store import Store, resolve_bundle
 
-moto_server = pytest.importorskip("moto.server")
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    running = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -24,7 +23,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(server, monkeypatch, tmp_path) -> str:
+def bucket(server, monkeypatch, tmp_path) -> Iterator[str]:
     """A fresh bucket's address, reached as a user would: by the environment."""
     import s3fs
 

@@ -115,9 +115,9 @@ def _printable(name: str) -> str:
 
 
 def _fetch(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"User-Agent": "mlopsproject"})  # noqa: S310 - is_url saw to http(s)
     try:
-        with urllib.request.urlopen(request, timeout=_URL_TIMEOUT) as response:  # noqa: S310 - same
+        request = urllib.request.Request(url, headers={"User-Agent": "mlopsproject"})  # noqa: S310 - is_url saw to it
+        with urllib.request.urlopen(request, timeout=_URL_TIMEOUT) as response:  # noqa: S310 - http(s) only
             content: bytes = response.read(_URL_BYTES + 1)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error

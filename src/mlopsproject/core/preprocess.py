@@ -155,7 +155,7 @@ def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: in
     stream.seek(0)
     try:
         image: Image.Image = Image.open(stream, formats=_FORMATS)  # type: ignore[arg-type]
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError("too_large", f"The picture has more than {max_pixels:,} pixels.") from None
     except UnidentifiedImageError:
         raise _unidentified(head) from None
