@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -139,13 +140,20 @@ def normalise(batch: NDArray[np.uint8], mean: Sequence[float], std: Sequence[flo
     Returns:
         float32 `[N, C, H, W]`.
     """
-    deviation = np.asarray(std, dtype=np.float64)
-    scale = (1 / (255 * deviation)).astype(np.float32).reshape(1, -1, 1, 1)
-    offset = (-np.asarray(mean, dtype=np.float64) / deviation).astype(np.float32).reshape(1, -1, 1, 1)
+    scale, offset = _affine(tuple(mean), tuple(std))
     values = batch.astype(np.float32)
     values *= scale
     values += offset
     return values
+
+
+@lru_cache(maxsize=16)
+def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factor and summand per channel, float32 `[1, C, 1, 1]`."""
+    deviation = np.asarray(std, dtype=np.float64)
+    scale = (1 / (255 * deviation)).astype(np.float32).reshape(1, -1, 1, 1)
+    offset = (-np.asarray(mean, dtype=np.float64) / deviation).astype(np.float32).reshape(1, -1, 1, 1)
+    return scale, offset
 
 
 def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: int | None) -> Image.Image:

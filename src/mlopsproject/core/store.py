@@ -6,6 +6,7 @@ its ``spec.json`` is, which is written last; what exists is never overwritten.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -151,20 +152,23 @@ class Store:
         """
         if not is_bundle_name(name):
             raise StoreError(f"{name!r} is not a bundle's name.")
-        if self.folder is not None:
-            return open_bundle(self.folder / name)
+        bundle = open_bundle(self.folder / name) if self.folder is not None else self._cached(name)
+        if bundle.name != name:
+            raise BundleError(f"{self.uri} holds {bundle.name} in the folder {name}.", "Give the folder its own name.")
+        return bundle
+
+    def _cached(self, name: str) -> Bundle:
         cache = cache_folder()
-        try:
-            return open_bundle(cache / name)
-        except BundleError as error:
-            if (cache / name).exists():
+        if (cache / name).exists():
+            try:
+                return open_bundle(cache / name)
+            except BundleError as error:
                 log.warning("%s Downloading it again.", error.message)
                 shutil.rmtree(cache / name)
         with staging_folder(cache) as place:
             self._download(name, place / name)
-            open_bundle(place / name)
-            install_folder(place / name, cache, name)
-        return Bundle(cache / name, open_bundle(cache / name, verify=False).spec)
+            bundle = open_bundle(place / name)
+            return Bundle(install_folder(place / name, cache, name), bundle.spec)
 
     def fetch(self, name: str) -> Path:
         """Local folder of a bundle, verified; see `open`."""
@@ -256,6 +260,8 @@ class Store:
         except UserError:
             raise
         except Exception as error:  # every backend raises types of its own, from three libraries each
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # on this side
+                raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
             fix = "Check the address, the network and the credentials." if self.folder is None else ""
             raise StoreError(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error

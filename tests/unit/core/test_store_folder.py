@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 
 import pytest
 
-from mlopsproject.core.errors import BundleError, StoreError
+from mlopsproject.core.errors import BundleError, StoreError, UserError
 from mlopsproject.core.store import Store, resolve_bundle
 
 
@@ -156,3 +157,25 @@ def test_any_fsspec_address_works_as_a_store(make_bundle, tmp_path, monkeypatch)
     store.publish(bundle.path)
     store.set_alias("latest", bundle.name)
     assert resolve_bundle("memory://bucket/models/latest").path == tmp_path / "cache" / "bundles" / bundle.name
+
+
+def test_a_bundle_under_another_bundles_name_is_refused(make_bundle, tmp_path):
+    bundle = make_bundle(tmp_path)
+    bundle.path.rename(tmp_path / "other-0123456789ab")
+    with pytest.raises(BundleError, match=f"holds {bundle.name} in the folder other-0123456789ab"):
+        resolve_bundle("other-0123456789ab", tmp_path)
+
+
+def test_a_disk_that_fills_up_while_downloading_is_a_clear_error(make_bundle, tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("MLOPSPROJECT_CACHE", str(tmp_path / "cache"))
+    bundle = make_bundle(tmp_path / "here")
+    Store("memory://full/models").publish(bundle.path)
+    monkeypatch.setattr(MemoryFileSystem, "get_file", full)
+    with pytest.raises(UserError, match=r"No space left while writing .*cache.*Free"):
+        resolve_bundle(f"memory://full/models/{bundle.name}")
+    assert list((tmp_path / "cache" / "bundles").iterdir()) == []
