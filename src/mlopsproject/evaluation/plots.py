@@ -233,7 +233,7 @@ def plot_learning_curves(metrics_csv: Path, path: Path) -> None:
         path: of the PNG.
     """
     panels = {"loss": ("train/loss", "val/loss"), "accuracy": ("train/acc", "val/acc")}
-    series = _read_epochs(metrics_csv, [key for keys in panels.values() for key in keys])
+    series = read_epochs(metrics_csv, [key for keys in panels.values() for key in keys])
     best = series["val/acc"]
     subtitle = ""
     if best:
@@ -255,7 +255,7 @@ def plot_learning_curves(metrics_csv: Path, path: Path) -> None:
                 axes.legend()
 
 
-def _read_epochs(metrics_csv: Path, keys: Sequence[str]) -> dict[str, dict[int, float]]:
+def read_epochs(metrics_csv: Path, keys: Sequence[str]) -> dict[str, dict[int, float]]:
     """Read columns as epoch → value; the last row of an epoch wins, empty cells are skipped.
 
     Lightning also writes `<name>_epoch` where a metric is logged per step and per epoch; that one is preferred.

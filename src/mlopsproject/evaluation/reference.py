@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 10_000
 _CHUNK = 1024
 _BINS = 20
+_NARROW = 1e-3
 
 
 def build_reference(predictor: Predictor, dataset: FaceDataset, *, max_rows: int = MAX_ROWS) -> pa.Table:
@@ -72,7 +73,12 @@ def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:
     """
     histograms = {}
     for name in (*STATISTICS, "confidence"):
-        counts, edges = np.histogram(reference[name].to_numpy(), bins=_BINS)
+        values = reference[name].to_numpy()
+        low, high = float(values.min()), float(values.max())
+        if high - low < _NARROW:
+            # Values that are all but equal have no room for bins.
+            low, high = low - _NARROW, high + _NARROW
+        counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
         histograms[name] = Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
     return histograms
 

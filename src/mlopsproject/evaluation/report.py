@@ -20,7 +20,7 @@ def write_report(metrics: dict[str, Any], out_dir: Path, *, command: str = "") -
     Args:
         metrics: from `evaluator.evaluate_bundle`.
         out_dir: the folder given to it; every known figure under its `plots/` is shown.
-        command: what reproduces the evaluation, shown on the page.
+        command: what reproduces the evaluation, shown on the page; by default the task with bundle, data and split.
 
     Returns:
         The page's path.
@@ -52,7 +52,16 @@ def write_report(metrics: dict[str, Any], out_dir: Path, *, command: str = "") -
         confusions=top_confusions(metrics),
         coverages=[(share, curve["risk"][round(share * 100) - 1]) for share in _COVERAGES],
         facts=facts.items(),
-        command=command,
+        command=command or _command(metrics),
+    )
+
+
+def _command(metrics: dict[str, Any]) -> str:
+    bundle, data = metrics["bundle"], metrics["data"]
+    values = {"bundle": bundle["name"], "precision": bundle["precision"], "data.name": data["name"]}
+    options = {**values, "split": data["split"]}.items()
+    return (
+        " ".join(["uv run invoke evaluate", *(f"-o {key}={value}" for key, value in options)]) if bundle["name"] else ""
     )
 
 
