@@ -65,7 +65,7 @@ class ArrayLoader:
     ) -> None:
         self.images, self.labels, self.sampler = images, labels, sampler
         self.batch_size, self.drop_last, self.pin_memory = batch_size, drop_last, pin_memory
-        self._next_batch = 0
+        self._next_batch = self._start = 0
 
     def __len__(self) -> int:
         rows = len(self.sampler.rows())
@@ -75,12 +75,13 @@ class ArrayLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self.sampler.rows()
-        for batch in range(self._next_batch, len(self)):
+        # Lightning counts batches and never asks for one after the last, so that nothing after the loop would run.
+        start, self._start = self._start, 0
+        for batch in range(start, len(self)):
             self._next_batch = batch + 1
             chosen = rows[batch * self.batch_size : (batch + 1) * self.batch_size]
             images, labels = torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
             yield (images.pin_memory(), labels.pin_memory()) if self.pin_memory else (images, labels)
-        self._next_batch = 0
 
     def state_dict(self) -> dict[str, int]:
         """Where in the epoch this loader stands; saved in checkpoints."""
@@ -89,7 +90,7 @@ class ArrayLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue at the batch after the last one seen."""
         self.sampler.set_epoch(state["epoch"])
-        self._next_batch = state["next_batch"] if state["next_batch"] < len(self) else 0
+        self._start = self._next_batch = state["next_batch"] if state["next_batch"] < len(self) else 0
 
 
 def shuffled(rows: NDArray[np.int64], seed: int) -> Order:
