@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+
+# Pillow registers these two late, by loading all its forty plugins; naming them here avoids that.
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.spec import InputSpec, ResizeFilter
