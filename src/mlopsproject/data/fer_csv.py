@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -41,16 +40,16 @@ def read_rows(stream: IO[bytes], path: str, own: Sequence[str] = ()) -> Iterator
         DataError: a row names an unknown class or split, or the CSV cannot be parsed.
     """
     csv.field_size_limit(max(_MAX_FIELD, csv.field_size_limit()))
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    reader = csv.reader((line.replace("\0", "") for line in text), skipinitialspace=True)
+    # Not io.TextIOWrapper: it asks whether the stream can seek, which a tar stream cannot answer.
+    lines = (line.decode("utf-8", "replace").replace("\0", "") for line in stream)
+    reader = csv.reader(lines, skipinitialspace=True)
     try:
-        columns = {name.strip().lower(): index for index, name in enumerate(next(reader))}
+        header = next(reader)
+        columns = {name.strip("\ufeff ").lower(): index for index, name in enumerate(header)}
         for number, row in enumerate(reader, start=1):
             yield _row_item(row, columns, f"{path}#row={number}", own)
     except csv.Error as error:
         raise DataError(f"{path} is not a readable CSV ({error}).") from error
-    finally:
-        text.detach()
 
 
 def parse_pixels(text: str) -> NDArray[np.uint8]:

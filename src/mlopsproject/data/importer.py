@@ -31,7 +31,7 @@ from mlopsproject.data.manifest import (
     fingerprint,
     write_manifest,
 )
-from mlopsproject.data.pipeline import examine_all, worker_count
+from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.splits import SPLIT_METHODS
@@ -102,7 +102,8 @@ def import_dataset(
     scan = opened.scan()
     options = ExamineOptions(size, channels, resize_filter, min_size)
     folder = root / name
-    key = {"format": FORMAT, "source": scan.fingerprint, "own": list(opened.own), **asdict(options)}
+    # Work can be continued only where everything that shaped it is the same.
+    key = {"format": FORMAT, "source": scan.fingerprint, "own": list(opened.own), **asdict(options), **chunk_sizes()}
     staging = Staging(root / f".{name}.importing", key)
     try:
         _require_space(root, scan, staging.files, options)

@@ -41,6 +41,11 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
+def chunk_sizes() -> dict[str, int]:
+    """Give the sizes that decide where `chunks` cuts."""
+    return {"chunk_items": CHUNK_ITEMS, "chunk_bytes": CHUNK_BYTES}
+
+
 def worker_count(asked: int | None, files: int) -> int:
     """Say how many processes to use: as asked or one per core, but none that would start up for a handful of files."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from mlopsproject.core.errors import DataError, nearest
 from mlopsproject.data.archives import (
@@ -122,10 +123,15 @@ class Source:
 
     def _csv_rows(self, entry: Entry) -> Iterator[Item] | None:
         stream = entry.open()
-        if not is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]  # all three containers give buffered streams
-            stream.close()
-            return None
-        return read_rows(stream, entry.path, self.own)
+        # Files, zip and tar members all come as buffered streams, which can look ahead.
+        if is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]
+            return self._closing_rows(stream, entry.path)
+        stream.close()
+        return None
+
+    def _closing_rows(self, stream: IO[bytes], path: str) -> Iterator[Item]:
+        with stream:
+            yield from read_rows(stream, path, self.own)
 
     def _with_bytes(self, item: Item, entry: Entry) -> Item:
         try:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
+
+from mlopsproject.data import duplicates
+from mlopsproject.data.duplicates import close_pairs, find_twins
+from mlopsproject.data.hashing import perceptual_hash, pixel_hash, thumbnail
+from mlopsproject.data.thumbnails import ThumbnailFile
+
+
+def twins_of(images: Sequence[Image.Image], folder: Path) -> duplicates.Twins:
+    thumbnails = np.stack([thumbnail(image) for image in images])
+    (folder / "thumbnails").write_bytes(thumbnails.tobytes())
+    return find_twins(
+        np.array([pixel_hash(image) for image in images], "S16"),
+        perceptual_hash(thumbnails),
+        perceptual_hash(thumbnails[:, :, ::-1]),
+        ThumbnailFile(folder / "thumbnails"),
+    )
+
+
+def all_close(left: np.ndarray, right: np.ndarray) -> set[tuple[int, int]]:
+    near = np.bitwise_count(left[:, None] ^ right[None]) <= duplicates.MAX_DISTANCE
+    return {(int(i), int(j)) for i, j in zip(*np.nonzero(near), strict=True)}
+
+
+def found(left: np.ndarray, right: np.ndarray | None) -> list[tuple[int, int]]:
+    return [(int(i), int(j)) for one, two in close_pairs(left, right) for i, j in zip(one, two, strict=True)]
+
+
+@pytest.mark.parametrize("brute_force", [0, 1 << 14])
+@given(seed=st.integers(0, 2**32 - 1), flips=st.integers(0, 12))
+@settings(deadline=None, max_examples=15)
+def test_every_pair_within_reach_is_found_exactly_once(brute_force: int, seed: int, flips: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 2**64, 40, dtype=np.uint64)
+    bits = np.uint64(1) << rng.integers(0, 64, (40, flips), dtype=np.uint64)
+    other = np.bitwise_xor.reduce(np.concatenate([base[:, None], bits], axis=1), axis=1)
+    both = np.concatenate([base, other])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_BRUTE_FORCE", brute_force)
+        within, across = found(both, None), found(base, other)
+    assert sorted(within) == sorted((i, j) for i, j in all_close(both, both) if i < j)
+    assert sorted(across) == sorted(all_close(base, other))
+
+
+def test_copies_reencodings_and_mirror_images_are_one_group(
+    picture: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    face, other = picture(1, 48), picture(2, 48)
+    lighter = ImageEnhance.Brightness(face).enhance(1.1)
+    twins = twins_of([face, other, face.copy(), lighter, face.resize((64, 64)), ImageOps.mirror(face)], tmp_path)
+    assert twins.group.tolist() == [0, 1, 0, 0, 0, 0]
+    assert twins.exact.tolist() == [0, 1, 0, 2, 3, 4]
+    assert twins.complete
+
+
+def test_gray_stored_as_rgb_is_an_exact_duplicate_and_size_matters(picture: Callable[..., Image.Image]) -> None:
+    face = picture(1)
+    assert pixel_hash(face.convert("RGB")) == pixel_hash(face)
+    assert pixel_hash(Image.new("L", (8, 2))) != pixel_hash(Image.new("L", (2, 8)))
+
+
+def test_close_hashes_without_correlation_stay_apart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    thumbnails = rng.integers(0, 256, (3, 32, 32), dtype=np.uint8)
+    (tmp_path / "thumbnails").write_bytes(thumbnails.tobytes())
+    same = np.zeros(3, np.uint64)
+    twins = find_twins(np.array([b"a", b"b", b"c"], "S16"), same, same, ThumbnailFile(tmp_path / "thumbnails"))
+    assert twins.group.tolist() == [0, 1, 2]
+
+
+def test_different_pictures_are_not_twins(picture: Callable[..., Image.Image], tmp_path: Path) -> None:
+    assert len(set(twins_of([picture(seed) for seed in range(150)], tmp_path).group)) == 150
+
+
+def test_masses_of_look_alikes_end_the_search_instead_of_the_machine(
+    picture: Callable[..., Image.Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(duplicates, "_MAX_PROPOSALS_PER_IMAGE", 0)
+    twins = twins_of([picture(1), ImageEnhance.Brightness(picture(1)).enhance(1.1)], tmp_path)
+    assert not twins.complete
+    assert "stopped early" in caplog.text
+
+
+def test_ten_thousand_copies_of_near_twins_are_grouped_quickly(
+    picture: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    base = thumbnail(picture(1)).astype(int)
+    rng = np.random.default_rng(0)
+    thumbnails = np.clip(base + rng.integers(-3, 4, (10_000, 32, 32)), 0, 255).astype(np.uint8)
+    (tmp_path / "thumbnails").write_bytes(thumbnails.tobytes())
+    hashes = perceptual_hash(thumbnails)
+    twins = find_twins(np.arange(10_000).astype("S16"), hashes, hashes, ThumbnailFile(tmp_path / "thumbnails"))
+    assert set(twins.group) == {0}

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mlopsproject.core.errors import DataError, ImageError
+from mlopsproject.data.fer_csv import is_fer_csv, parse_pixels, read_rows
+
+PIXELS = "1 2 3 4"
+
+
+def rows(text: str) -> list[tuple[str, str, str, object, str]]:
+    return [item[:5] for item in read_rows(io.BytesIO(text.encode()), "fer2013.csv")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"emotion,pixels,Usage\n0,{PIXELS},Training\n6,{PIXELS},PublicTest\n3,{PIXELS},PrivateTest\n",
+        f"emotion, Usage, pixels\n0,Training,{PIXELS}\n6,PublicTest,{PIXELS}\n3,PrivateTest,{PIXELS}\n",
+        f"\ufeffemotion, Usage, pixels\r\n0, Training, {PIXELS}\r\n6, PublicTest, {PIXELS}\r\n3, PrivateTest, {PIXELS}",
+    ],
+)
+def test_both_header_styles_say_the_same(text: str) -> None:
+    assert is_fer_csv(text.encode())
+    assert rows(text) == [
+        ("fer2013.csv#row=1", "angry", "train", PIXELS, ""),
+        ("fer2013.csv#row=2", "neutral", "validation", PIXELS, ""),
+        ("fer2013.csv#row=3", "happy", "test", PIXELS, ""),
+    ]
+
+
+def test_usage_is_optional_and_labels_may_be_names() -> None:
+    assert rows(f"emotion,pixels\nSuprise,{PIXELS}\n") == [("fer2013.csv#row=1", "surprise", "", PIXELS, "")]
+
+
+def test_a_short_row_is_listed_not_fatal() -> None:
+    assert [item[4] for item in rows(f"emotion,pixels,Usage\n0\n1,{PIXELS},Training\n")] == ["malformed_row", ""]
+
+
+@pytest.mark.parametrize(("row", "named"), [("7,1 2,Training", "'7'"), ("0,1 2,Trainnig", "'Trainnig'")])
+def test_unknown_emotion_or_usage_is_an_error_that_names_the_row(row: str, named: str) -> None:
+    with pytest.raises(DataError, match=rf"{named}.*row=1"):
+        rows(f"emotion,pixels,Usage\n{row}\n")
+
+
+def test_other_csv_files_are_no_fer_csv() -> None:
+    assert not is_fer_csv(b"name,label\nx,happy\n")
+    assert not is_fer_csv(b"")
+
+
+@given(arrays(np.uint8, st.integers(1, 12).map(lambda side: (side, side))))
+def test_pixels_survive_the_round_trip(pixels: np.ndarray) -> None:
+    text = " ".join(map(str, pixels.ravel()))
+    np.testing.assert_array_equal(parse_pixels(text), pixels)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("1 2 3", "truncated"),
+        ("1 2 3 x", "not_an_image"),
+        ("1 2 3 256", "unsupported"),
+        ("-1", "unsupported"),
+    ],
+)
+def test_bad_pixels_say_what_is_wrong(text: str, reason: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        parse_pixels(text)
+    assert caught.value.reason == reason

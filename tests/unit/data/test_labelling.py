@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlopsproject.core.errors import DataError
+from mlopsproject.data.labelling import label_path, own_classes
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "split"),
+    [
+        ("happy/1.jpg", "happy", ""),
+        ("Suprise/1.jpg", "surprise", ""),
+        ("train/angry/1.jpg", "angry", "train"),
+        ("angry/train/1.jpg", "angry", "train"),
+        ("archive/Data/valid/Sadness/1.jpg", "sad", "validation"),
+        ("images/validation/fear/1.jpg", "fear", "validation"),
+        ("val/NEUTRAL/1.jpg", "neutral", "validation"),
+        ("Training/disgust/1.jpg", "disgust", "train"),
+        ("PublicTest/happy/1.jpg", "happy", "validation"),
+        ("PrivateTest/happy/1.jpg", "happy", "test"),
+        ("test/happy/person01/1.jpg", "happy", "test"),
+        ("happy/notes.txt", "happy", ""),
+    ],
+)
+def test_class_and_split_folders_are_found_at_any_depth(path: str, label: str, split: str) -> None:
+    assert label_path(path)[:3] == (label, split, "")
+
+
+@pytest.mark.parametrize(
+    "path", [".DS_Store", "happy/.DS_Store", "happy/Thumbs.db", "__MACOSX/happy/1.jpg", ".git/happy/1.jpg"]
+)
+def test_hidden_and_system_files_are_left_out(path: str) -> None:
+    assert label_path(path).reason == "hidden_or_system"
+
+
+@pytest.mark.parametrize("path", ["README.md", "stray.jpg", "docs/licence.txt", "train/stray.jpg"])
+def test_files_outside_class_folders_are_left_out(path: str) -> None:
+    assert label_path(path).reason == "no_class_folder"
+
+
+def test_unknown_class_folder_names_itself_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(DataError, match=r"'hapy' .*train/hapy/1.jpg.*did you mean 'happy'.*angry, disgust"):
+        label_path("train/hapy/1.jpg")
+
+
+def test_own_classes_count_as_known() -> None:
+    own = own_classes(["happy", "Bored"])
+    assert own == ("bored",)
+    assert label_path("Bored/1.jpg", own).label == "bored"
+    with pytest.raises(DataError, match="bored"):
+        label_path("bord/1.jpg", own)
+
+
+@given(st.text(st.characters(blacklist_characters="/"), min_size=1).filter(lambda name: not name.startswith(".")))
+def test_any_file_name_in_a_class_folder_has_that_class(name: str) -> None:
+    assert label_path(f"train/happy/{name}").label in ("happy", "")
+    assert label_path(f"train/happy/{name}").reason in ("", "hidden_or_system")

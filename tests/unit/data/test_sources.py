@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+import types
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlopsproject.core.errors import DataError
+from mlopsproject.data import sources
+from mlopsproject.data.sources import open_source
+
+CSV = "emotion,pixels,Usage\n3,1 2 3 4,Training\n4,1 2 3 4,PublicTest\n"
+
+
+def listing(location: Path | str) -> dict[str, tuple[str, str, str]]:
+    return {item.path: (item.label, item.source_split, item.reason) for item in open_source(location).items()}
+
+
+@pytest.fixture
+def folder(write_faces: Callable[..., Path]) -> Path:
+    source = write_faces(["train/happy", "test/Sad"], each=2)
+    (source / "README.md").write_text("about")
+    return source
+
+
+def pack_zip(folder: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.write(path, path.relative_to(folder))
+
+
+def pack_tar(folder: Path, archive: Path) -> None:
+    with tarfile.open(archive, "w:" + {".gz": "gz", ".bz2": "bz2", ".xz": "xz"}.get(archive.suffix, "")) as packed:
+        packed.add(folder, arcname=".")
+
+
+@pytest.mark.parametrize("name", ["f.zip", "f.tar", "f.tar.gz", "f.tgz", "f.tar.bz2", "f.tar.xz"])
+def test_an_archive_reads_like_the_folder_it_was_packed_from(folder: Path, tmp_path: Path, name: str) -> None:
+    archive = tmp_path / name
+    if name == "f.tgz":
+        pack_tar(folder, tmp_path / "f.tar.gz")
+        (tmp_path / "f.tar.gz").rename(archive)
+    else:
+        (pack_zip if name.endswith("zip") else pack_tar)(folder, archive)
+    before = sorted(tmp_path.rglob("*"))
+    assert listing(archive) == listing(folder)
+    for item in open_source(archive).items():
+        assert item.reason or item.payload == (folder / item.path).read_bytes()
+    assert sorted(tmp_path.rglob("*")) == before, "something was extracted"
+
+
+def test_scan_counts_without_decoding_and_its_fingerprint_follows_the_files(folder: Path) -> None:
+    scan = open_source(folder).scan()
+    assert (scan.files, scan.labels, scan.source_splits) == (5, {"happy": 2, "sad": 2}, {"train": 2, "test": 2})
+    assert open_source(folder).scan().fingerprint == scan.fingerprint
+    os.utime(folder / "train/happy/0000.png", (1, 1))
+    assert open_source(folder).scan().fingerprint != scan.fingerprint
+
+
+def test_a_fer_csv_alone_in_a_folder_and_in_archives_gives_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    csv = tmp_path / "in" / "fer2013.csv"
+    csv.write_text(CSV)
+    pack_zip(tmp_path / "in", tmp_path / "f.zip")
+    pack_tar(tmp_path / "in", tmp_path / "f.tar.gz")
+    expected = {"fer2013.csv#row=1": ("happy", "train", ""), "fer2013.csv#row=2": ("sad", "validation", "")}
+    for location in (csv, tmp_path / "in", tmp_path / "f.zip", tmp_path / "f.tar.gz"):
+        assert listing(location) == expected
+        assert [item.payload for item in open_source(location).items()] == ["1 2 3 4", "1 2 3 4"]
+
+
+def test_members_that_point_outside_or_are_links_are_left_out(tmp_path: Path) -> None:
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as packed:
+        for name in ("../happy/up.jpg", "/etc/happy/root.jpg", "happy/fine.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            packed.addfile(member, io.BytesIO(b"abc"))
+        link = tarfile.TarInfo("happy/link.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        packed.addfile(link)
+    reasons = [reason for _, _, reason in listing(archive).values()]
+    assert reasons == ["unsafe_path", "unsafe_path", "", "not_a_regular_file"]
+
+
+def test_a_cut_off_archive_is_one_clear_error(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "f.tar.gz"
+    pack_tar(folder, archive)
+    archive.write_bytes(archive.read_bytes()[:-300])
+    with pytest.raises(DataError, match=r"f\.tar\.gz is cut off or damaged"):
+        open_source(archive).scan()
+
+
+def test_a_corrupt_zip_member_is_listed_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "f.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for path in sorted(folder.rglob("*.png")):
+            packed.write(path, path.relative_to(folder))
+    content = (folder / "train/happy/0001.png").read_bytes()
+    archive.write_bytes(archive.read_bytes().replace(content, content[:-20] + bytes(20)))
+    reasons = {path: reason for path, (_, _, reason) in listing(archive).items() if reason}
+    assert reasons == {"train/happy/0001.png": "unreadable"}
+
+
+def test_a_member_that_unpacks_too_large_is_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack_zip(folder, tmp_path / "f.zip")
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 10)
+    for location in (folder, tmp_path / "f.zip"):
+        assert {reason for _, _, reason in listing(location).values()} == {"too_large", "no_class_folder"}
+
+
+def test_links_pipes_loops_and_odd_names_do_not_stop_a_walk(folder: Path) -> None:
+    (folder / "train/happy/gone.jpg").symlink_to("/nowhere/at/all")
+    (folder / "train/happy/loop").symlink_to("..")
+    os.mkfifo(folder / "train/happy/pipe.jpg")
+    Path(os.fsdecode(os.fsencode(folder / "train/happy") + b"/\xff.png")).write_bytes(b"x")
+    found = listing(folder)
+    assert found["train/happy/gone.jpg"][2] == "unreadable"
+    assert found["train/happy/pipe.jpg"][2] == "not_a_regular_file"
+    assert found["train/happy/\N{REPLACEMENT CHARACTER}.png"] == ("happy", "train", "")
+    assert len(found) == 8
+
+
+def test_a_missing_source_names_the_nearest_and_other_files_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="did you mean 'source'"):
+        open_source(tmp_path / "sorce")
+    with pytest.raises(DataError, match="neither a folder, an archive nor a CSV"):
+        open_source(folder / "README.md")
+
+
+def test_a_source_without_class_folders_says_what_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no picture in a class folder \(0 files"):
+        open_source(tmp_path / "empty").scan()
+
+
+def test_kaggle_goes_through_kagglehub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fake_download(slug: str) -> str:
+        asked.append(slug)
+        if slug == "no/network":
+            raise ConnectionError("name resolution failed")
+        return str(folder)
+
+    monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=fake_download))
+    assert open_source("kaggle:msambare/fer2013").location == folder
+    with pytest.raises(
+        DataError, match=r"no/network failed \(ConnectionError: name resolution failed\).*import the folder"
+    ):
+        open_source("kaggle:no/network")
+    with pytest.raises(DataError, match="kaggle:owner/name"):
+        open_source("kaggle:fer2013")
+    assert asked == ["msambare/fer2013", "no/network"]
+
+
+def test_kaggle_without_the_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    with pytest.raises(DataError, match="extra `kaggle`"):
+        open_source("kaggle:msambare/fer2013")
