@@ -25,6 +25,7 @@ class EpochOrder:
     def __init__(self, order: Order, *, rank: int = 0, world_size: int = 1, even: bool = True) -> None:
         self.order, self.rank, self.world_size, self.even = order, rank, world_size, even
         self.epoch = 0
+        self._drawn: tuple[int, NDArray[np.int64]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this at the start of each."""
@@ -32,10 +33,12 @@ class EpochOrder:
 
     def rows(self) -> NDArray[np.int64]:
         """Row indices of this process for the chosen epoch, int64."""
-        rows = self.order(self.epoch)
-        if self.even:
-            rows = rows[: len(rows) // self.world_size * self.world_size]
-        return rows[self.rank :: self.world_size]
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            rows = self.order(self.epoch)
+            if self.even:
+                rows = rows[: len(rows) // self.world_size * self.world_size]
+            self._drawn = (self.epoch, rows[self.rank :: self.world_size])
+        return self._drawn[1]
 
 
 class ArrayLoader:
@@ -65,7 +68,8 @@ class ArrayLoader:
     ) -> None:
         self.images, self.labels, self.sampler = images, labels, sampler
         self.batch_size, self.drop_last, self.pin_memory = batch_size, drop_last, pin_memory
-        self._next_batch = self._start = 0
+        self._next_batch = 0
+        self._resume: dict[str, int] = {}
 
     def __len__(self) -> int:
         rows = len(self.sampler.rows())
@@ -75,8 +79,9 @@ class ArrayLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self.sampler.rows()
-        # Lightning counts batches and never asks for one after the last, so that nothing after the loop would run.
-        start, self._start = self._start, 0
+        # Lightning counts batches and never asks for one after the last: nothing after the loop would run.
+        resume, self._resume = self._resume, {}
+        start = resume["next_batch"] if resume.get("epoch") == self.sampler.epoch else 0
         for batch in range(start, len(self)):
             self._next_batch = batch + 1
             chosen = rows[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -88,9 +93,8 @@ class ArrayLoader:
         return {"epoch": self.sampler.epoch, "next_batch": self._next_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at the batch after the last one seen."""
-        self.sampler.set_epoch(state["epoch"])
-        self._start = self._next_batch = state["next_batch"] if state["next_batch"] < len(self) else 0
+        """Continue at the batch after the last one seen, if the next iteration is over the same epoch."""
+        self._resume = dict(state)
 
 
 def shuffled(rows: NDArray[np.int64], seed: int) -> Order:

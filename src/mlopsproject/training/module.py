@@ -85,10 +85,11 @@ class ExpressionModule(pl.LightningModule):
         logits: Tensor = self.network(self.normalise(images.float().div_(255)))
         return logits
 
-    def on_train_epoch_start(self) -> None:
-        """Seed the epoch's augmentation and dropout."""
-        torch.manual_seed(self.seed * 100_003 + self.current_epoch * 1_009 + self.global_rank)
-        self._sums = torch.zeros(3, device=self.device)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the batch's augmentation and dropout, so that a resumed epoch goes on as it would have."""
+        torch.manual_seed(((self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx) * 1_009 + self.global_rank)
+        if batch_idx == 0:
+            self._sums = torch.zeros(3, device=self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one augmented batch."""
@@ -109,14 +110,20 @@ class ExpressionModule(pl.LightningModule):
             loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
         # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
         correct = (logits.detach().argmax(1) == labels).sum()
-        self._sums += torch.stack([loss.detach() * len(labels), correct, torch.tensor(len(labels), device=loss.device)])
+        seen = torch.tensor(len(labels), device=loss.device)
+        # A run resumed in mid-epoch starts from the sums of a new module, on the CPU.
+        self._sums = self._sums.to(loss.device) + torch.stack([loss.detach() * len(labels), correct, seen])
+        if self.trainer.is_last_batch:
+            # Not at the end of the epoch, where Lightning calls the callbacks before the module.
+            self._log_epoch()
         return loss
 
-    def on_train_epoch_end(self) -> None:
+    def _log_epoch(self) -> None:
         """Log the epoch's training loss and accuracy (on augmented pictures)."""
         loss, correct, seen = self._sums
-        self.log("train/loss", loss / seen.clamp(min=1), sync_dist=True)
-        self.log("train/acc", correct / seen.clamp(min=1), sync_dist=True, prog_bar=True)
+        shared = {"on_step": False, "on_epoch": True, "sync_dist": True}
+        self.log("train/loss", loss / seen, **shared)  # type: ignore[arg-type]
+        self.log("train/acc", correct / seen, prog_bar=True, **shared)  # type: ignore[arg-type]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and accuracy of one plain batch."""
