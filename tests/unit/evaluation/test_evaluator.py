@@ -75,12 +75,10 @@ def test_all_means_every_split(predictor, faces, tmp_path: Path) -> None:
     assert run(predictor, faces, tmp_path, split="all", plots=False)["images"] == 15
 
 
-def test_draws_the_figures_and_faces_only_when_asked(predictor, faces, tmp_path: Path) -> None:
+def test_draws_the_figures_without_any_faces_unless_asked(predictor, faces, tmp_path: Path) -> None:
     run(predictor, faces, tmp_path)
     names = {path.stem for path in (tmp_path / "plots").iterdir()}
     assert names == {"confusion", "confusion_normalised", "roc", "reliability", "risk_coverage", "per_class"}
-    run(predictor, faces, tmp_path, examples=True)
-    assert (tmp_path / "plots" / "examples.png").is_file()
 
 
 def test_the_same_seed_gives_the_same_figures(predictor, faces, tmp_path: Path) -> None:

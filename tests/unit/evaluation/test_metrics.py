@@ -109,9 +109,9 @@ class TestIntervals:
 
     def test_a_thousand_replicates_of_a_test_split_take_less_than_a_second(self) -> None:
         labels, probabilities = scored(3589)
-        start = time.perf_counter()
+        start = time.process_time()
         classification_metrics(labels, probabilities, CLASSES, bootstrap_samples=1000)
-        assert time.perf_counter() - start < 1.0
+        assert time.process_time() - start < 1.0
 
     def test_can_be_left_out(self) -> None:
         labels, probabilities = scored(20)

@@ -35,9 +35,9 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def page(predictor, faces, tmp_path: Path):
-    def write(**options) -> str:
+    def write(*, plots: bool = False, **options) -> str:
         metrics = evaluate_bundle(
-            predictor, faces, "test", tmp_path, bootstrap_samples=20, examples=True, progress=False
+            predictor, faces, "test", tmp_path, bootstrap_samples=20, plots=plots, examples=True, progress=False
         )
         return write_report(metrics, tmp_path, **options).read_text(encoding="utf-8")
 
@@ -45,7 +45,7 @@ def page(predictor, faces, tmp_path: Path):
 
 
 def test_needs_no_other_file_and_is_well_formed(page) -> None:
-    tags = Tags(page())
+    tags = Tags(page(plots=True))
     assert tags.open == []
     assert len(tags.addresses) == 7
     assert all(address.startswith("data:image/png;base64,") for address in tags.addresses)
