@@ -108,8 +108,8 @@ PROTOTYPES: dict[str, tuple[Prototype, ...]] = {
     ),
 }
 
-_FAINT_SHARE = 0.06
-_BLEND_SHARE = 0.12
+_FAINT_SHARE = 0.11
+_BLEND_SHARE = 0.18
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,10 @@ def sample_expression(emotion: str, rng: np.random.Generator) -> Expression:
     """
     units = _sample_units(check_emotion(emotion), rng)
     faint = rng.random() < _FAINT_SHARE
-    strength = rng.uniform(0.35, 0.55) if faint else rng.uniform(0.75, 1.1)
+    strength = rng.uniform(0.25, 0.50) if faint else rng.uniform(0.75, 1.1)
     units = {unit: value * strength for unit, value in units.items()}
     if rng.random() < _BLEND_SHARE:
-        weight = rng.uniform(0.05, 0.18)
+        weight = rng.uniform(0.08, 0.25)
         for unit, value in _sample_units(str(rng.choice(sorted(PROTOTYPES))), rng).items():
             units[unit] = units.get(unit, 0.0) + weight * value
     # Faces are never quite at rest: a little of everything, lids and lips most.

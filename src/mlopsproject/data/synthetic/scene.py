@@ -75,6 +75,6 @@ def sample_scene(rng: np.random.Generator, *, drift: bool = False) -> Scene:
         vignette=float(rng.uniform(0.0, 0.35)),
         jpeg_quality=int(rng.integers(55, 80) if drift else rng.integers(55, 96)),
         occlusion=str(
-            rng.choice(OCCLUSIONS, p=(0.60, 0.12, 0.08, 0.10, 0.10) if drift else (0.91, 0.03, 0.02, 0.01, 0.03))
+            rng.choice(OCCLUSIONS, p=(0.60, 0.12, 0.08, 0.10, 0.10) if drift else (0.87, 0.04, 0.03, 0.02, 0.04))
         ),
     )
