@@ -96,7 +96,7 @@ def benchmark(c, override):
         "drift": "render the drifted variant (darker, blurred, another camera)",
     }
 )
-def sample_data(c, out, images=2500, seed=0, drift=False):
+def sample_data(c, out, images=2600, seed=0, drift=False):
     """Render synthetic sample faces into a folder."""
     command = [sys.executable, "-m", "mlopsproject.data.synthetic", out, "--images", str(images), "--seed", str(seed)]
     _run(c, shlex.join([*command, *(["--drift"] if drift else [])]))
