@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -65,9 +68,11 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
         try:
-            return compose(job, overrides=overrides, return_hydra_config=False)
+            config = compose(job, overrides=overrides, return_hydra_config=False)
         except (HydraException, OmegaConfBaseException) as error:
             raise _explain(job, overrides, error) from error
+        _check_kinds(config, compose(job), overrides)
+    return config
 
 
 def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
@@ -98,6 +103,19 @@ def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
     return ConfigError(f"the config of {job} does not compose: {_first_line(error)}")
 
 
+#: Words that may stand where the default is a number or a truth value.
+_WORDS = {"auto", "warn"}
+
+
+def _check_kinds(config: DictConfig, defaults: DictConfig, overrides: list[str]) -> None:
+    """Refuse a word where the default is a number or a truth value."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+~")
+        value, default = OmegaConf.select(config, key), OmegaConf.select(defaults, key)
+        if isinstance(value, str) and value not in _WORDS and isinstance(default, int | float):
+            raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
@@ -122,6 +140,8 @@ def _known_keys(job: str) -> set[str]:
 
 def set_up_logging() -> None:
     """Log to the terminal: readable for a person, one plain line per record elsewhere."""
+    for note in _LIBRARY_NOTES:
+        warnings.filterwarnings("ignore", message=note)
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.basicConfig(level=logging.ERROR, force=True)
         return
@@ -133,8 +153,6 @@ def set_up_logging() -> None:
     logging.getLogger("mlopsproject").setLevel(logging.INFO)
     for chatty in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    for note in _LIBRARY_NOTES:
-        warnings.filterwarnings("ignore", message=note)
 
 
 def values(config: DictConfig) -> dict[str, Any]:
@@ -156,6 +174,13 @@ def require(settings: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+def command_line(job: str) -> str:
+    """The command that started this job, as a person would type it again."""
+    overrides = [text for text in sys.argv[1:] if not text.startswith("hydra.")]
+    words = ["uv", "run", "invoke", job.replace("_", "-"), *(word for text in overrides for word in ("-o", text))]
+    return shlex.join(words)
+
+
 def output_folder() -> Path:
     """The running job's own folder, `runs/<job>/<time>`."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -164,41 +189,59 @@ def output_folder() -> Path:
 def run_job(job: str, task: Task) -> None:
     """Run a job from the command line: `python -m mlopsproject.<job> key=value …`.
 
-    A `UserError` is printed in one line and exits with 1, without a traceback; any other exception is a bug and
-    keeps its traceback. An integer that the task returns is the exit code.
+    A `UserError` is printed in one line and exits with 1, without a traceback, and Ctrl-C exits with 130; any other
+    exception is a bug and keeps its traceback. An integer that the task returns is the exit code.
     """
     set_up_logging()
-    try:
+    with _one_line_errors():
         _check_overrides(job)
-    except UserError as error:
-        _fail(error)
+        code = _run_with_hydra(job, task)
+    sys.exit(code)
+
+
+def _run_with_hydra(job: str, task: Task) -> int:
     code = 0
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=job)
     def main(config: DictConfig) -> None:
         nonlocal code
-        # Hydra wraps what a task raises in its own error; ours is answered here.
-        try:
+        # Inside, because Hydra would report what a task raises in words of its own.
+        with _one_line_errors():
             result = task(config)
-        except UserError as error:
-            _fail(error)
-        except OSError as error:
-            if error.errno is None or error.errno not in _DISK_ERRNOS:
-                raise
-            _fail(
-                UserError(f"{error.strerror}: {error.filename or output_folder()}.", "Free some space and run again.")
-            )
         code = result if type(result) is int else 0
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra would name the job after this module.
     sys.argv.append(f"hydra.job.name={job}")
     main()
-    sys.exit(code)
+    return code
 
 
-#: Disk full, quota exceeded, read-only file system.
-_DISK_ERRNOS = {28, 122, 30}
+#: What can be wrong with a disk or folder, and what to do about it.
+_DISK_ERRORS = {
+    errno.ENOSPC: "Free some space and run again.",
+    errno.EDQUOT: "Free some space and run again.",
+    errno.EROFS: "Choose a place that can be written.",
+    errno.EACCES: "Choose a place that you may read and write.",
+    errno.ENOTDIR: "Choose a folder.",
+}
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Leave with one line and an exit code for what is not a bug."""
+    try:
+        yield
+    except UserError as error:
+        _fail(error)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        _fail(UserError(f"{error.strerror}{place}.", _DISK_ERRORS[error.errno]))
+    except KeyboardInterrupt:
+        Console(stderr=True).print("[bold red]interrupted[/]")
+        sys.exit(130)
 
 
 def _check_overrides(job: str) -> None:
@@ -210,7 +253,7 @@ def _check_overrides(job: str) -> None:
     GlobalHydra.instance().clear()
 
 
-def _fail(error: UserError) -> None:
+def _fail(error: UserError) -> NoReturn:
     """Print the one line and leave with exit code 1."""
     Console(stderr=True).print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True, highlight=False)
     sys.exit(1)

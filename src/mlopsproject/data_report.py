@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mlopsproject.config import require, run_job, values
+from mlopsproject.config import command_line, require, run_job, values
 from mlopsproject.evaluation.data_report import write_data_report
 
 
@@ -16,7 +16,9 @@ def data_report(config: DictConfig) -> Path:
     settings = values(config)
     name = str(require(settings, "name"))
     output = Path(settings["output"] or Path("reports") / f"data-{name}.html")
-    report = write_data_report(name, output, root=Path(settings["root"]), seed=settings["seed"])
+    report = write_data_report(
+        name, output, root=Path(settings["root"]), seed=settings["seed"], command=command_line("data_report")
+    )
     Console().print(f"Report: {report}", soft_wrap=True, highlight=False)
     return report
 

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mlopsproject.config import output_folder, require, run_job, values
+from mlopsproject.config import command_line, output_folder, require, run_job, values
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.evaluator import evaluate_bundle
@@ -40,7 +40,7 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         store=settings["store"]["uri"],
         threads=settings["threads"],
     )
-    dataset = open_dataset(settings["data"], predictor.spec.input, classes=predictor.spec.classes)
+    dataset = open_dataset(settings["data"], predictor.spec.input, classes=predictor.spec.classes, complete=False)
     metrics = evaluate_bundle(
         predictor,
         dataset,
@@ -51,7 +51,7 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         batch_size=settings["batch_size"],
         examples=settings["examples"],
     )
-    report = write_report(metrics, output)
+    report = write_report(metrics, output, command=command_line("evaluate"))
     log_evaluation(settings["wandb"], metrics, output)
     Console().print(metrics_table(metrics))
     log.info("Report: %s", report)

@@ -66,6 +66,7 @@ def load_dataset(
     channels: int = 1,
     resize_filter: ResizeFilter = "bilinear",
     drop_twins: bool = False,
+    complete: bool = True,
     workers: int | None = None,
     progress: bool = True,
 ) -> FaceDataset:
@@ -79,6 +80,7 @@ def load_dataset(
         channels: 1 (gray) or 3 (RGB).
         resize_filter: Pillow's filter by name.
         drop_twins: leave training images out whose twin is in validation or test.
+        complete: insist on images of every chosen class in every split, as training needs.
         workers: processes for building a cache; ``None`` for one per core.
         progress: show a progress bar while building.
 
@@ -97,7 +99,8 @@ def load_dataset(
     images = open_cache(path, key.shape(manifest.num_rows))
     labels = _labels(manifest, chosen)
     splits = _splits(manifest, labels, drop_twins)
-    _require_every_class(name, chosen, labels, splits)
+    if complete:
+        _require_every_class(name, chosen, labels, splits)
     kept = int(sum(len(rows) for rows in splits.values()))
     loaded = {
         "classes": list(chosen),

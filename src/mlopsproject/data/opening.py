@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.data.importer import import_dataset
@@ -18,7 +21,9 @@ from mlopsproject.data.sources import open_source
 log = logging.getLogger(__name__)
 
 
-def open_dataset(data: Mapping[str, Any], spec: InputSpec, *, classes: Sequence[str]) -> FaceDataset:
+def open_dataset(
+    data: Mapping[str, Any], spec: InputSpec, *, classes: Sequence[str], complete: bool = True
+) -> FaceDataset:
     """Open the data set `data.name` at the network's input size.
 
     A folder of that name in the working directory (as DVC pulls `train_data/`) is imported first if that has not
@@ -28,6 +33,7 @@ def open_dataset(data: Mapping[str, Any], spec: InputSpec, *, classes: Sequence[
         data: the config's `data` group: `name`, `root`, `drop_twins`, `progress`.
         spec: the input that images are cached for.
         classes: the chosen classes in output order.
+        complete: insist on images of every chosen class in every split, as training needs.
 
     Raises:
         UserError: no such data set or folder, or what `import_dataset` and `load_dataset` raise.
@@ -53,6 +59,7 @@ def open_dataset(data: Mapping[str, Any], spec: InputSpec, *, classes: Sequence[
         channels=spec.channels,
         resize_filter=spec.resize_filter,
         drop_twins=bool(data.get("drop_twins", False)),
+        complete=complete,
     )
 
 
@@ -69,9 +76,16 @@ def _needs_import(folder: Path, record: Path, classes: Sequence[str]) -> bool:
 
 
 def input_spec(data: Mapping[str, Any]) -> InputSpec:
-    """The network's input as the `data` group describes it; one mean or std serves all channels."""
-    channels = int(data["channels"])
-    mean, std = (
-        tuple(data[name]) * channels if len(data[name]) == 1 else tuple(data[name]) for name in ("mean", "std")
-    )
-    return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)
+    """The network's input as the `data` group describes it; one mean or std serves all channels.
+
+    Raises:
+        ConfigError: for a value that no input can have, such as `data.channels=2`.
+    """
+    channels = data["channels"]
+    mean, std = (list(data[name]) * (channels if len(data[name]) == 1 else 1) for name in ("mean", "std"))
+    try:
+        return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["data", *map(str, first["loc"])])
+        raise ConfigError(f"{key}={first['input']} is not possible.", f"{first['msg']}.") from error

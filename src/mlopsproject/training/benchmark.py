@@ -137,7 +137,7 @@ def _plain_loop(folder: Path, spec: InputSpec, settings: Mapping[str, Any], clas
         start = time.perf_counter()
         for images, labels in loader:
             optimiser.zero_grad()
-            functional.cross_entropy(network(images), labels).backward()
+            functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return len(loader) * int(settings["batch_size"]) / (time.perf_counter() - start)
 
@@ -214,7 +214,7 @@ def _compute_only(
         with torch.autocast(device.type, mixed, enabled=mixed is not None):
             loss = functional.cross_entropy(network(images), labels)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if settings["trainer"]["gradient_clip_val"]:
             nn.utils.clip_grad_norm_(network.parameters(), settings["trainer"]["gradient_clip_val"])
         optimiser.step()

@@ -22,7 +22,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec, ModelSpec, Precision, PrecisionSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
-from mlopsproject.evaluation.calibration import fit_abstain_threshold, fit_temperature, softmax
+from mlopsproject.evaluation.calibration import fit_abstention, fit_temperature, softmax
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.evaluation.model_card import write_model_card
 from mlopsproject.evaluation.reference import build_reference, reference_histograms, train_hashes
@@ -154,16 +154,22 @@ def _calibrate(staging: Path, draft: ModelSpec, dataset: FaceDataset, export: Ex
         temperature = fit_temperature(logits, labels)
         probabilities = softmax(logits, temperature)
         correct = probabilities.argmax(1) == labels
-        threshold = fit_abstain_threshold(
-            probabilities.max(1), correct, max_risk=export.max_risk, min_coverage=export.min_coverage
-        )
-        fitted[precision] = entry.model_copy(update={"temperature": temperature, "abstain_threshold": float(threshold)})
+        fit = fit_abstention(probabilities.max(1), correct, max_risk=export.max_risk, min_coverage=export.min_coverage)
+        if not fit.attained:
+            log.warning(
+                "%s: no threshold gets the validation error down to %.0f %%; it is %.1f %% at %.0f %% coverage",
+                precision,
+                100 * export.max_risk,
+                100 * fit.risk,
+                100 * fit.coverage,
+            )
+        fitted[precision] = entry.model_copy(update={"temperature": temperature, "abstain_threshold": fit.threshold})
         log.info(
             "%s: validation accuracy %.4f, temperature %.3f, abstains below %.3f",
             precision,
             correct.mean(),
             temperature,
-            float(threshold),
+            fit.threshold,
         )
     return draft.model_copy(update={"precisions": fitted})
 
