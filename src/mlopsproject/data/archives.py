@@ -24,7 +24,7 @@ ARCHIVE_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lz
 
 def folder_entries(root: Path) -> Iterator[Entry]:
     """Walk a folder in sorted order, following links but entering no folder twice; holds one folder at a time."""
-    yield from _walk(root, "", set())
+    yield from _walk(str(root), "", set())
 
 
 def zip_entries(archive: Path) -> Iterator[Entry]:
@@ -87,9 +87,9 @@ def damaged_archive(archive: Path, error: BaseException) -> DataError:
     )
 
 
-def _walk(folder: Path, prefix: str, visited: set[tuple[int, int]]) -> Iterator[Entry]:
+def _walk(folder: str, prefix: str, visited: set[tuple[int, int]]) -> Iterator[Entry]:
     try:
-        status = folder.stat()
+        status = os.stat(folder)  # noqa: PTH116  # pathlib costs more than the call, a million times
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
@@ -103,7 +103,7 @@ def _walk(folder: Path, prefix: str, visited: set[tuple[int, int]]) -> Iterator[
         path = prefix + _printable(entry.name)
         try:
             if entry.is_dir():
-                folders.append((Path(entry.path), path + "/"))
+                folders.append((entry.path, path + "/"))
                 continue
             found = entry.stat()
         except OSError as error:
@@ -115,7 +115,7 @@ def _walk(folder: Path, prefix: str, visited: set[tuple[int, int]]) -> Iterator[
             size=found.st_size,
             stamp=str(found.st_mtime_ns),
             open=lambda file=entry.path: open(file, "rb"),  # type: ignore[misc]  # noqa: PTH123, SIM115
-            file=Path(entry.path),
+            file=entry.path,
             reason="" if regular else "not_a_regular_file",
             detail="" if regular else "device, pipe or socket",
         )

@@ -30,7 +30,9 @@ MIN_CORRELATION: Final = 0.95
 _BANDS: Final = 12
 _BAND_PAIRS: Final = [pair for start in (0, 4, 8) for pair in combinations(range(start, start + 4), 2)]
 #: Below this many hashes comparing all pairs at once is faster than banding.
-_BRUTE_FORCE: Final = 1 << 14
+_BRUTE_FORCE: Final = 4096
+#: Hashes with one key are compared as a block of their own if they are more than this.
+_SMALL_BUCKET: Final = 256
 #: Hash pairs compared per step: small enough for the processor's cache.
 _BLOCK: Final = 1 << 18
 #: Pictures with the same perceptual hash are each compared with this many of their neighbours.
@@ -113,21 +115,41 @@ def close_pairs(hashes: Hashes, others: Hashes | None = None) -> Iterator[tuple[
     left_keys = _band_keys(hashes)
     right_keys = left_keys if others is None else _band_keys(right)
     for turn in range(len(_BAND_PAIRS)):
-        left_order = np.argsort(left_keys[turn], kind="stable")
-        right_order = left_order if others is None else np.argsort(right_keys[turn], kind="stable")
-        values = np.unique(left_keys[turn])
-        left_ends = np.searchsorted(left_keys[turn][left_order], [values, values + 1])
-        right_ends = np.searchsorted(right_keys[turn][right_order], [values, values + 1])
-        for a, b, c, d in np.concatenate([left_ends, right_ends]).T:
-            mine, theirs = left_order[a:b], right_order[c:d]
-            for i, j in _compare(hashes[mine], right[theirs], others is None):
-                one, two = mine[i], theirs[j]
-                # A pair that agrees in several keys is reported at the first of them only.
-                fresh = (left_keys[:turn, one] != right_keys[:turn, two]).all(axis=0)
-                if others is None:
-                    one, two = np.minimum(one, two), np.maximum(one, two)
-                if fresh.any():
-                    yield one[fresh], two[fresh]
+        for one, two in _agreeing(hashes, right, left_keys[turn], right_keys[turn], others is None):
+            # A pair that agrees in several keys is reported at the first of them only.
+            fresh = (left_keys[:turn, one] != right_keys[:turn, two]).all(axis=0)
+            if others is None:
+                one, two = np.minimum(one, two), np.maximum(one, two)
+            if fresh.any():
+                yield one[fresh], two[fresh]
+
+
+def _agreeing(
+    left: Hashes, right: Hashes, left_keys: NDArray[np.uint16], right_keys: NDArray[np.uint16], triangle: bool
+) -> Iterator[tuple[Indices, Indices]]:
+    """Compare the hashes that have the same key; with `triangle` left and right are the same and a pair counts once."""
+    left_order, right_order = np.argsort(left_keys, kind="stable"), np.argsort(right_keys, kind="stable")
+    left_sorted, right_sorted = left_keys[left_order], right_keys[right_order]
+    begin = np.searchsorted(right_sorted, left_sorted, "left")
+    end = np.searchsorted(right_sorted, left_sorted, "right")
+    small = np.flatnonzero(end - begin <= _SMALL_BUCKET)
+    # Small buckets all at once: every hash with the first of its bucket, then with the second, and so on.
+    partner = (small if triangle else begin[small] - 1) + 1
+    last = end[small]
+    mine, theirs = left[left_order], right[right_order]
+    while len(small):
+        inside = partner < last
+        small, partner, last = small[inside], partner[inside], last[inside]
+        hit = np.flatnonzero(np.bitwise_count(mine[small] ^ theirs[partner]) <= MAX_DISTANCE)
+        if len(hit):
+            yield left_order[small[hit]], right_order[partner[hit]]
+        partner = partner + 1
+    # Large ones each as a block.
+    starts = np.flatnonzero((np.diff(left_sorted.astype(np.int32), prepend=-1) != 0) & (end - begin > _SMALL_BUCKET))
+    stops = np.searchsorted(left_sorted, left_sorted[starts], "right")
+    for a, b, c, d in zip(starts, stops, begin[starts], end[starts], strict=True):
+        for i, j in _compare(mine[a:b], theirs[c:d], triangle):
+            yield left_order[a + i], right_order[c + j]
 
 
 def _compare(left: Hashes, right: Hashes, triangle: bool) -> Iterator[tuple[Indices, Indices]]:

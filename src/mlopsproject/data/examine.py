@@ -76,7 +76,7 @@ def examine(items: Sequence[Item], options: ExamineOptions) -> Examined:
             excluded.append((item.path, item.reason, item.detail))
             continue
         try:
-            image = _decode(item, options)
+            image, pixels = _decode(item, options)
         except ImageError as error:
             excluded.append((item.path, error.reason, error.message))
             continue
@@ -87,20 +87,19 @@ def examine(items: Sequence[Item], options: ExamineOptions) -> Examined:
         thumbnails[len(rows)] = thumbnail(image)
         width, height = image.info["original_size"]
         mode = image.info["original_mode"]
-        rows.append(Row(item.path, item.label, item.source_split, pixel_hash(image), width, height, mode))
+        rows.append(Row(item.path, item.label, item.source_split, pixel_hash(pixels), width, height, mode))
     thumbnails = thumbnails[: len(rows)]
     mirrored = perceptual_hash(thumbnails[:, :, ::-1])
     return Examined(rows, excluded, inputs[: len(rows)], thumbnails, perceptual_hash(thumbnails), mirrored)
 
 
-def _decode(item: Item, options: ExamineOptions) -> Image.Image:
-    source = parse_pixels(item.payload) if isinstance(item.payload, str) else item.payload
+def _decode(item: Item, options: ExamineOptions) -> tuple[Image.Image, NDArray[np.uint8]]:
+    source = parse_pixels(str(item.payload)) if item.kind == "pixels" else item.payload
     image = decode_image(source, max_pixels=options.max_pixels, min_jpeg_side=max(MIN_JPEG_SIDE, options.size))
     width, height = image.info["original_size"]
     if min(width, height) < options.min_size:
         raise ImageError("tiny", f"{width} x {height} pixels; at least {options.min_size} a side are asked for.")
-    lowest_highest = image.getextrema()
-    bands = lowest_highest if image.mode == "RGB" else (lowest_highest,)
-    if all(low == high for low, high in bands):  # type: ignore[misc]
+    pixels = np.asarray(image)
+    if (pixels == pixels[0, 0]).all():
         raise ImageError("constant", "Every pixel has the same value.")
-    return image
+    return image, pixels

@@ -87,4 +87,4 @@ def _row_item(row: list[str], columns: dict[str, int], path: str, own: Sequence[
     split = SPLIT_NAMES.get(usage.lower(), "")
     if usage and not split:
         raise DataError(f"Unknown Usage {usage!r} ({path}).", "Known: Training, PublicTest, PrivateTest.")
-    return Item(path, label, split, row[columns["pixels"]])
+    return Item(path, label, split, row[columns["pixels"]], "pixels")

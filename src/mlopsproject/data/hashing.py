@@ -25,16 +25,15 @@ def _dct_rows() -> NDArray[np.float32]:
 _DCT: Final = _dct_rows()
 
 
-def pixel_hash(image: Image.Image) -> bytes:
+def pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
     """Hash a decoded picture's pixels and size; a gray picture stored as RGB hashes as gray.
 
     Args:
-        image: mode ``L`` or ``RGB``, from `core.preprocess.decode_image`.
+        pixels: uint8 `[H, W]` or `[H, W, 3]`: what `core.preprocess.decode_image` gives, as an array.
 
     Returns:
         16 bytes (BLAKE2b).
     """
-    pixels = np.asarray(image)
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)

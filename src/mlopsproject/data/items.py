@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 #: A single file beyond this many bytes is listed as `too_large` instead of being read into memory.
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -14,14 +13,15 @@ MAX_FILE_BYTES = 128 * 1024 * 1024
 class Item(NamedTuple):
     """One file (or CSV row) of a source, ready for a worker.
 
-    `payload` is what to decode: a `Path` to read, the file's bytes, or (as `str`) a CSV row's pixel values.
-    With `reason` set the file is left out without being decoded.
+    `payload` is what to decode, `kind` says how: the path of a `file` to read, the `bytes` of one, or the `pixels` of a
+    CSV row as text. With `reason` set the file is left out without being decoded.
     """
 
     path: str
     label: str = ""
     source_split: str = ""
-    payload: Path | bytes | str = b""
+    payload: bytes | str = b""
+    kind: Literal["file", "bytes", "pixels"] = "bytes"
     reason: str = ""
     detail: str = ""
 
@@ -43,6 +43,6 @@ class Entry:
     size: int
     stamp: str
     open: Callable[[], IO[bytes]]
-    file: Path | None = None
+    file: str | None = None
     reason: str = ""
     detail: str = ""

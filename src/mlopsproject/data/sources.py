@@ -103,7 +103,11 @@ class Source:
             return tar_entries(self.location)
         status = self.location.stat()
         entry = Entry(
-            self.location.name, status.st_size, str(status.st_mtime_ns), lambda: self.location.open("rb"), self.location
+            self.location.name,
+            status.st_size,
+            str(status.st_mtime_ns),
+            lambda: self.location.open("rb"),
+            str(self.location),
         )
         return iter((entry,))
 
@@ -118,8 +122,11 @@ class Source:
         label, split, reason, detail = label_path(entry.path, self.own)
         if not reason and entry.size > MAX_FILE_BYTES:
             reason, detail = "too_large", f"{entry.size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-        item = Item(entry.path, label, split, entry.file or b"", reason, detail)
-        yield item if reason or entry.file or not read else self._with_bytes(item, entry)
+        if entry.file is not None:
+            yield Item(entry.path, label, split, entry.file, "file", reason, detail)
+            return
+        item = Item(entry.path, label, split, reason=reason, detail=detail)
+        yield item if reason or not read else self._with_bytes(item, entry)
 
     def _csv_rows(self, entry: Entry) -> Iterator[Item] | None:
         stream = entry.open()

@@ -19,7 +19,7 @@ def twins_of(images: Sequence[Image.Image], folder: Path) -> duplicates.Twins:
     thumbnails = np.stack([thumbnail(image) for image in images])
     (folder / "thumbnails").write_bytes(thumbnails.tobytes())
     return find_twins(
-        np.array([pixel_hash(image) for image in images], "S16"),
+        np.array([pixel_hash(np.asarray(image)) for image in images], "S16"),
         perceptual_hash(thumbnails),
         perceptual_hash(thumbnails[:, :, ::-1]),
         ThumbnailFile(folder / "thumbnails"),
@@ -35,10 +35,12 @@ def found(left: np.ndarray, right: np.ndarray | None) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for one, two in close_pairs(left, right) for i, j in zip(one, two, strict=True)]
 
 
-@pytest.mark.parametrize("brute_force", [0, 1 << 14])
+@pytest.mark.parametrize(("brute_force", "small_bucket"), [(0, 0), (0, 256), (4096, 0)])
 @given(seed=st.integers(0, 2**32 - 1), flips=st.integers(0, 12))
 @settings(deadline=None, max_examples=15)
-def test_every_pair_within_reach_is_found_exactly_once(brute_force: int, seed: int, flips: int) -> None:
+def test_every_pair_within_reach_is_found_exactly_once(
+    brute_force: int, small_bucket: int, seed: int, flips: int
+) -> None:
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 2**64, 40, dtype=np.uint64)
     bits = np.uint64(1) << rng.integers(0, 64, (40, flips), dtype=np.uint64)
@@ -46,6 +48,7 @@ def test_every_pair_within_reach_is_found_exactly_once(brute_force: int, seed: i
     both = np.concatenate([base, other])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BRUTE_FORCE", brute_force)
+        patch.setattr(duplicates, "_SMALL_BUCKET", small_bucket)
         within, across = found(both, None), found(base, other)
     assert sorted(within) == sorted((i, j) for i, j in all_close(both, both) if i < j)
     assert sorted(across) == sorted(all_close(base, other))
@@ -64,8 +67,8 @@ def test_copies_reencodings_and_mirror_images_are_one_group(
 
 def test_gray_stored_as_rgb_is_an_exact_duplicate_and_size_matters(picture: Callable[..., Image.Image]) -> None:
     face = picture(1)
-    assert pixel_hash(face.convert("RGB")) == pixel_hash(face)
-    assert pixel_hash(Image.new("L", (8, 2))) != pixel_hash(Image.new("L", (2, 8)))
+    assert pixel_hash(np.asarray(face.convert("RGB"))) == pixel_hash(np.asarray(face))
+    assert pixel_hash(np.zeros((8, 2), np.uint8)) != pixel_hash(np.zeros((2, 8), np.uint8))
 
 
 def test_close_hashes_without_correlation_stay_apart(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ PIXELS = "1 2 3 4"
 
 
 def rows(text: str) -> list[tuple[str, str, str, object, str]]:
-    return [item[:5] for item in read_rows(io.BytesIO(text.encode()), "fer2013.csv")]
+    items = read_rows(io.BytesIO(text.encode()), "fer2013.csv")
+    return [(item.path, item.label, item.source_split, item.payload, item.reason) for item in items]
 
 
 @pytest.mark.parametrize(
