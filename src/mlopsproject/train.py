@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from mlopsproject.config import output_folder, run_job, values
+from mlopsproject.config import command_line, output_folder, run_job, values
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
@@ -26,7 +29,7 @@ from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
-from mlopsproject.training.callbacks import MetricHistory
+from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
 from mlopsproject.training.hardware import Compute, choose_compute
@@ -65,6 +68,7 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
         UserError: for anything the user can put right, such as missing data or an unknown class.
     """
     settings = values(config)
+    check_settings(settings)
     spec = input_spec(settings["data"])
     compute = choose_compute(
         settings["trainer"]["accelerator"],
@@ -85,11 +89,25 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        result = _fit_and_ship(settings, module, dataset, spec, compute, loggers, output, resume)
+        trainer = fit(settings, module, dataset, compute, loggers, output, resume)
+        result = ship(settings, trainer, dataset, spec, loggers, output)
         failed = False
     finally:
         finish(loggers, failed=failed)
     return result
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse top-level values that no run can have.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    for key, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        if type(settings[key]) is not int or settings[key] < lowest:
+            raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a whole number of at least {lowest}.")
+    if not isinstance(settings["lr"], int | float) or settings["lr"] <= 0:
+        raise ConfigError(f"lr={settings['lr']} is not possible.", "Give a number above 0.")
 
 
 def build_module(
@@ -111,16 +129,23 @@ def build_module(
     )
 
 
-def _fit_and_ship(
+def fit(
     settings: Mapping[str, Any],
     module: ExpressionModule,
     dataset: FaceDataset,
-    spec: InputSpec,
     compute: Compute,
     loggers: list[Logger],
     output: Path,
-    resume: Path | None,
-) -> TrainingResult:
+    resume: Path | None = None,
+) -> pl.Trainer:
+    """Train a module as the config says.
+
+    Returns:
+        The trainer afterwards; the checkpoints are in `output/checkpoints`.
+
+    Raises:
+        SystemExit: if the run was interrupted; `last.ckpt` is saved then.
+    """
     data = settings["data"]
     datamodule = FaceDataModule(
         dataset,
@@ -129,26 +154,44 @@ def _fit_and_ship(
         balance=data["balance"],
         per_class=data["per_class"],
     )
-    callbacks = build_callbacks(settings["callbacks"], output, progress=bool(settings["trainer"]["progress"]))
     trainer = build_trainer(
         settings["trainer"],
         compute,
         epochs=int(settings["epochs"]),
         output=output,
-        callbacks=callbacks,
+        callbacks=build_callbacks(settings["callbacks"], output, progress=bool(settings["trainer"]["progress"])),
         loggers=loggers,
     )
-    trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
+    if trainer.should_stop:
+        log.info("Stopped early after epoch %d: no better %s", trainer.current_epoch, settings["callbacks"]["monitor"])
+    return trainer
+
+
+def ship(
+    settings: Mapping[str, Any],
+    trainer: pl.Trainer,
+    dataset: FaceDataset,
+    spec: InputSpec,
+    loggers: list[Logger],
+    output: Path,
+) -> TrainingResult:
+    """Export a finished run's best checkpoint, measure the bundle on test and publish it; on the first process only."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     history = next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
-    best = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+    best = best_checkpoint(trainer)
     if not trainer.is_global_zero:
         return TrainingResult(None, best, history, {})
-    if (output / "metrics.csv").is_file():
+    if not history:
+        log.warning("Nothing was left to train: the checkpoint has seen epochs=%d already", settings["epochs"])
+    elif (output / "metrics.csv").is_file():
         plot_learning_curves(output / "metrics.csv", output / "learning_curves.png")
     log.info("Exporting the best checkpoint, %s", best)
-    trained = load_module(best, like=module)
     bundle = build_bundle(
-        trained.network,
+        load_module(best).network,
         settings["model"],
         dataset,
         spec,
@@ -156,7 +199,7 @@ def _fit_and_ship(
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
         seed=int(settings["seed"]),
-        command=reproduce_command(),
+        command=command_line("train"),
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
@@ -167,9 +210,11 @@ def _fit_and_ship(
     return TrainingResult(bundle, best, history, metrics)
 
 
-def reproduce_command() -> str:
-    """The command that started this run."""
-    return shlex.join(["uv", "run", "python", "-m", "mlopsproject.train", *sys.argv[1:]])
+def best_checkpoint(trainer: pl.Trainer) -> Path:
+    """The best checkpoint of a run; where it made none, the one it resumed from."""
+    callback = trainer.checkpoint_callback
+    assert isinstance(callback, BestCheckpoint)
+    return Path(callback.best_model_path or str(trainer.ckpt_path))
 
 
 def _draw_examples(bundle: Bundle, dataset: FaceDataset, output: Path) -> None:

@@ -1,13 +1,15 @@
-"""Callbacks of our own: averaged weights that suit short runs, and a checkpoint when a run is interrupted."""
+"""Callbacks of our own: averaged weights for short runs, checkpoints that survive interruption and resuming."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, WeightAveraging
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -26,17 +28,76 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        def average(averaged: Any, current: Any, updates: Tensor | int) -> None:
             count = int(updates)
             weight = 1 - min(decay, (1 + count) / (10 + count))
-            return averaged.lerp(current, weight) if averaged.is_floating_point() else current
+            if averaged[0].is_floating_point():
+                torch._foreach_lerp_(averaged, current, weight)
+            else:
+                torch._foreach_copy_(averaged, current)
 
-        super().__init__(use_buffers=True, avg_fn=average)
+        # One call for all tensors: hundreds of small ones would cost a small network more than its own step.
+        super().__init__(use_buffers=True, multi_avg_fn=average)
+
+        self._swapped = False
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validate on the averaged weights."""
+        super().on_validation_epoch_start(trainer, pl_module)
+        self._swapped = self._average_model is not None
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the trained weights back."""
+        super().on_validation_epoch_end(trainer, pl_module)
+        self._swapped = False
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Put the trained weights back if validation was interrupted, which runs on the averaged ones."""
-        if trainer.validating and not trainer.sanity_checking and self._average_model is not None:
+        """Take the trained weights back if validation was interrupted, before they are saved."""
+        if self._swapped:
             self._swap_models(pl_module)
+            self._swapped = False
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt` and `last.ckpt`; a resumed run goes on from the best of the run it resumes.
+
+    Args:
+        folder: for the checkpoints.
+        monitor: the metric that decides.
+        mode: `min` or `max`.
+    """
+
+    def __init__(self, folder: Path, *, monitor: str, mode: str) -> None:
+        super().__init__(
+            folder,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            save_last=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        self._is_first = True
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Settle the folder; of several processes only the first writes there."""
+        super().setup(trainer, pl_module, stage)
+        self._is_first = trainer.is_global_zero
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Bring the earlier run's best checkpoint into this run's folder, with its score."""
+        assert self.dirpath is not None
+        earlier, kept = Path(state_dict["best_model_path"]), Path(self.dirpath) / "best.ckpt"
+        if state_dict["monitor"] != self.monitor or not earlier.is_file():
+            log.warning("The best checkpoint so far, %s, is not taken over; this run finds its own.", earlier)
+            return
+        if self._is_first and earlier != kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(earlier, kept)
+        score = state_dict["best_model_score"]
+        moved = {"dirpath": self.dirpath, "best_model_path": str(kept), "kth_best_model_path": str(kept)}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": {str(kept): score}, "last_model_path": ""})
 
 
 class InterruptCheckpoint(Callback):
@@ -54,7 +115,9 @@ class InterruptCheckpoint(Callback):
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException) or trainer.sanity_checking:
             return
         path = self.folder / "last.ckpt"
-        trainer.save_checkpoint(path)
+        # Not `trainer.save_checkpoint`, which waits for the other processes: they may be gone already.
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint()
+        trainer.strategy.save_checkpoint(checkpoint, path)
         log.warning("Interrupted in epoch %d. Resume with: resume=%s", trainer.current_epoch + 1, path)
 
 

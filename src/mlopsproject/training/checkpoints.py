@@ -52,7 +52,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise KeyError("hyper_parameters")
     except FileNotFoundError:
         raise BundleError(f"there is no checkpoint {path}.") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged or not a checkpoint of this project.", "Use another one.") from error
     return checkpoint
 
@@ -80,7 +80,7 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
     try:
         module = ExpressionModule(**settings)
         module.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(f"{path} does not fit the network it names: {reason}", "Use another checkpoint.") from error
     return module.eval()
@@ -98,5 +98,6 @@ def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, st
             f"model.init_from={uri}: that bundle takes {bundle.spec.input.channels} channel(s), not {spec.channels}.",
             f"Use data.channels={bundle.spec.input.channels}.",
         )
-    kept = load_weights(module.network, bundle.path / "weights.safetensors", source=uri)
-    log.info("Started from bundle %s%s", bundle.spec.name, " with a new head" if kept else "")
+    same_classes = list(bundle.spec.classes) == list(module.hparams["classes"])
+    load_weights(module.network, bundle.file("weights.safetensors"), source=uri, head=same_classes)
+    log.info("Started from bundle %s%s", bundle.spec.name, "" if same_classes else " with a new head")

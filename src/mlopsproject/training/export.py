@@ -133,28 +133,25 @@ def save_weights(network: Network, path: Path) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
 
 
-def load_weights(network: Network, path: Path, *, source: str) -> list[str]:
-    """Start a network from a bundle's weights; the head is left as it is where the classes differ.
+def load_weights(network: Network, path: Path, *, source: str, head: bool = True) -> None:
+    """Start a network from a bundle's weights.
 
     Args:
         network: to fill.
         path: a bundle's `weights.safetensors`.
         source: name of the bundle, for messages.
-
-    Returns:
-        Names of the network's tensors that the bundle did not fill (only ever the head's).
+        head: fill the head as well; without it the head is left as it is, for other classes than the bundle's.
 
     Raises:
-        BundleError: if anything but the head differs.
+        BundleError: if anything that should be filled differs.
     """
     weights, own = load_file(path), network.state_dict()
-    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
-    kept = sorted(set(own) - set(fitting))
-    odd = [name for name in kept if not name.startswith("head.")]
+    wanted = {name for name in own if head or not name.startswith("head.")}
+    odd = [name for name in sorted(wanted) if name not in weights or weights[name].shape != own[name].shape]
+    odd += sorted(set(weights) - set(own))
     if odd:
         raise BundleError(
             f"model.init_from={source}: that bundle holds another architecture (first difference: {odd[0]}).",
             "Use the model it was trained with, or another bundle.",
         )
-    network.load_state_dict(fitting, strict=False)
-    return kept
+    network.load_state_dict({name: weights[name] for name in wanted}, strict=False)

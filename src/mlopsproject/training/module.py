@@ -35,7 +35,7 @@ class ExpressionModule(pl.LightningModule):
         lr: peak learning rate.
         channels_last: keep weights and pictures as NHWC in memory.
         compile_network: compile the network with `torch.compile`.
-        seed: of augmentation and dropout, mixed with the epoch so that a resumed run repeats an epoch exactly.
+        seed: of augmentation and dropout, mixed with epoch and batch so that a resumed run goes on exactly.
         data: name and fingerprint of the training data, kept for the record.
     """
 
@@ -87,7 +87,8 @@ class ExpressionModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the batch's augmentation and dropout, so that a resumed epoch goes on as it would have."""
-        torch.manual_seed(((self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx) * 1_009 + self.global_rank)
+        seed = ((self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx) * 1_009 + self.global_rank
+        torch.manual_seed(seed % 2**63)
         if batch_idx == 0:
             self._sums = torch.zeros(3, device=self.device)
 

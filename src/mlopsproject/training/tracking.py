@@ -23,7 +23,7 @@ def build_loggers(
     """The run's loggers.
 
     Args:
-        loggers: the `logger` group, one entry per logger.
+        loggers: the `logger` group, one entry per logger; its `save_dir` is the run's folder unless it says otherwise.
         wandb_settings: `enabled`, `mode`, `project`, `entity`, `group`.
         output: the run's folder; W&B's local files go there as well.
         config: the whole config, logged as the run's.
@@ -32,7 +32,7 @@ def build_loggers(
         ConfigError: for an unknown W&B mode, or `online` without a login.
     """
     check_wandb(wandb_settings)
-    built: list[Logger] = [build(settings) for settings in loggers.values()]
+    built: list[Logger] = [build({"save_dir": str(output), **settings}) for settings in loggers.values()]
     if wandb_settings["enabled"]:
         built.append(
             WandbLogger(

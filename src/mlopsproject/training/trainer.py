@@ -5,22 +5,35 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
 from mlopsproject.core.errors import ConfigError, nearest
-from mlopsproject.training.callbacks import AveragedWeights, EpochLines, InterruptCheckpoint, MetricHistory
+from mlopsproject.training.callbacks import (
+    AveragedWeights,
+    BestCheckpoint,
+    EpochLines,
+    InterruptCheckpoint,
+    MetricHistory,
+)
 from mlopsproject.training.hardware import Compute
 
 log = logging.getLogger(__name__)
 
 MONITORS = {"val/acc": "max", "val/macro_f1": "max", "val/loss": "min"}
+PROFILERS: dict[str, Callable[..., Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
 
 
 def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool) -> list[Callback]:
@@ -40,16 +53,7 @@ def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool
         raise ConfigError(f"callbacks.monitor={monitor!r} is not logged;", hint)
     folder = output / "checkpoints"
     callbacks: list[Callback] = [
-        ModelCheckpoint(
-            folder,
-            filename="best",
-            monitor=monitor,
-            mode=MONITORS[monitor],
-            save_top_k=1,
-            save_last=True,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        ),
+        BestCheckpoint(folder, monitor=monitor, mode=MONITORS[monitor]),
         InterruptCheckpoint(folder),
         MetricHistory(),
         LearningRateMonitor(logging_interval="epoch"),
@@ -84,31 +88,52 @@ def build_trainer(
         callbacks: see `build_callbacks`.
         loggers: where metrics go.
         checkpoints: whether anything is saved.
+
+    Raises:
+        ConfigError: for settings that Lightning refuses.
     """
     set_threads(settings)
-    return pl.Trainer(
-        accelerator=settings["accelerator"],
-        devices=settings["devices"],
-        num_nodes=settings["num_nodes"],
-        strategy=settings["strategy"],
-        precision=compute.precision,  # type: ignore[arg-type]
-        max_epochs=epochs,
-        gradient_clip_val=settings["gradient_clip_val"],
-        deterministic=settings["deterministic"],
-        profiler=settings["profiler"],
-        limit_train_batches=settings["limit_train_batches"],
-        limit_val_batches=settings["limit_val_batches"],
-        callbacks=list(callbacks),
-        logger=list(loggers),
-        default_root_dir=output,
-        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
-        enable_model_summary=False,
-        enable_checkpointing=checkpoints,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
-        # Our loader deals each process its share.
-        use_distributed_sampler=False,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=settings["accelerator"],
+            devices=settings["devices"],
+            num_nodes=settings["num_nodes"],
+            strategy=settings["strategy"],
+            precision=compute.precision,  # type: ignore[arg-type]
+            max_epochs=epochs,
+            gradient_clip_val=settings["gradient_clip_val"],
+            deterministic=settings["deterministic"],
+            profiler=build_profiler(settings["profiler"], output),
+            limit_train_batches=settings["limit_train_batches"],
+            limit_val_batches=settings["limit_val_batches"],
+            callbacks=list(callbacks),
+            logger=list(loggers),
+            default_root_dir=output,
+            enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+            enable_model_summary=False,
+            enable_checkpointing=checkpoints,
+            num_sanity_val_steps=0,
+            log_every_n_steps=50,
+            # Our loader deals each process its share.
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"The settings of trainer= do not work: {reason}", "See configs/trainer/.") from error
+
+
+def build_profiler(name: str | None, output: Path) -> Profiler | None:
+    """The profiler called `name`, which writes its report into the run's folder when training ends.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    if name is None:
+        return None
+    if name not in PROFILERS:
+        hint = nearest(name, PROFILERS) or f"choose one of {', '.join(PROFILERS)}."
+        raise ConfigError(f"trainer.profiler={name!r} is not known;", hint)
+    return PROFILERS[name](dirpath=output, filename="profile")
 
 
 def set_threads(settings: Mapping[str, Any]) -> None:
