@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mlopsproject.core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -26,6 +28,9 @@ class Augmentation:
         mixup_alpha: Beta(α, α) parameter of mixup (Zhang et al., 2018); 0 turns it off.
         mixup_share: share of batches that are mixed.
         calm_epochs: fraction of the last epochs without erasing and mixup.
+
+    Raises:
+        ConfigError: for a value out of range.
     """
 
     flip: float = 0.5
@@ -39,6 +44,12 @@ class Augmentation:
     mixup_alpha: float = 0.0
     mixup_share: float = 0.5
     calm_epochs: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9}.get(name, 1.0)
+            if not 0 <= value <= highest:
+                raise ConfigError(f"augment.{name}={value} is out of range.", f"Give 0 to {highest:g}.")
 
     @property
     def warps(self) -> bool:

@@ -42,10 +42,15 @@ def choose_compute(
         compile: compile the network with `torch.compile`.
 
     Raises:
-        ConfigError: for an unknown precision, no GPU where one is asked for, or `compile` without a C++ compiler.
+        ConfigError: for an unknown accelerator or precision, no GPU where one is asked for, or `compile` without a C++
+            compiler.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"trainer.precision={precision!r} is not known.", f"Choose one of {', '.join(PRECISIONS)}.")
+    if accelerator not in ("cpu", "gpu"):
+        raise ConfigError(f"trainer.accelerator={accelerator!r} is not known.", "Choose cpu or gpu.")
+    if accelerator == "cpu" and precision == "16-mixed":
+        raise ConfigError("trainer.precision=16-mixed is for GPUs.", "Use bf16-mixed, 32-true or auto.")
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator=gpu, but PyTorch sees no CUDA GPU.", "Use trainer=cpu.")
     if compile and accelerator == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):

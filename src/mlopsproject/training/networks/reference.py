@@ -22,6 +22,9 @@ class ReferenceCNN(Network):
         filters: output channels of each block.
         hidden: width of the hidden layer, which is the embedding.
         dropout: probability of zeroing a hidden unit while training.
+
+    Raises:
+        ValueError: if nothing is left of the picture after the blocks.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class ReferenceCNN(Network):
         for before, after in pairwise(widths):
             blocks += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
         self.blocks = nn.Sequential(*blocks, nn.Flatten())
+        if size < 2 ** len(filters):
+            raise ValueError(f"{size} x {size} pixels are too small for {len(filters)} blocks that halve them")
         flat = widths[-1] * (size // 2 ** len(filters)) ** 2
         self.hidden = nn.Sequential(nn.Linear(flat, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout))
         self.head = nn.Linear(hidden, classes)

@@ -42,12 +42,15 @@ class SEConvNet(Network):
     Args:
         classes: number of logits.
         channels: input channels, 1 or 3.
-        size: input height and width in pixels; any, the head pools globally.
+        size: input height and width in pixels, at least 1 after the halvings.
         widths: channels of each stage; the last is the embedding.
         stem: channels of an opening convolution with stride 2, which makes every later layer four times
             cheaper; 0 leaves it out and starts at full resolution.
         dropout: probability of zeroing an embedding value before the head while training.
         stage_dropout: probability of zeroing a whole channel after each stage while training.
+
+    Raises:
+        ValueError: if nothing is left of the picture after the stages.
     """
 
     def __init__(
@@ -55,13 +58,16 @@ class SEConvNet(Network):
         *,
         classes: int,
         channels: int,
-        size: int,  # noqa: ARG002 - every network takes it; this one works at any size
+        size: int,
         widths: Sequence[int] = (32, 64, 128, 256),
         stem: int = 0,
         dropout: float = 0.3,
         stage_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        halvings = len(widths) - 1 + bool(stem)
+        if size < 2**halvings:
+            raise ValueError(f"{size} x {size} pixels are too small to be halved {halvings} times")
         layers: list[nn.Module] = _conv(channels, stem, stride=2) if stem else []
         before = stem or channels
         for index, width in enumerate(widths):

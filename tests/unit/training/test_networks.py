@@ -1,0 +1,90 @@
+"""Every network: shapes, sizes, and what the factory may build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.training.factory import build, build_network
+from mlopsproject.training.networks import ReferenceCNN, SEConvNet, count_macs, count_parameters
+
+TARGET = "mlopsproject.training.networks."
+NETWORKS: list[dict[str, Any]] = [
+    {"_target_": TARGET + "ReferenceCNN", "filters": [4, 8], "hidden": 16},
+    {"_target_": TARGET + "SEConvNet", "widths": [8, 16], "stem": 4},
+    {"_target_": TARGET + "SEConvNet", "widths": [8, 16], "stem": 0, "stage_dropout": 0.1},
+]
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [16, 20, 48])
+def test_a_network_maps_pictures_of_any_size_to_embeddings_and_logits(
+    model: dict[str, Any], channels: int, size: int
+) -> None:
+    network = build_network(model, classes=7, channels=channels, size=size).eval()
+    pictures = torch.rand(3, channels, size, size)
+    with torch.no_grad():
+        embedding = network.embed(pictures)
+        logits = network(pictures)
+        assert torch.equal(network.classify(embedding), logits)
+    assert logits.shape == (3, 7)
+    assert embedding.shape == (3, network.head.in_features)
+
+
+def test_the_reference_cnn_has_266_thousand_parameters() -> None:
+    network = ReferenceCNN(classes=5, channels=1, size=64)
+    # Convolutions 40 + 296 + 1,168; hidden 1,024 x 256 + 256; head 256 x 5 + 5.
+    assert count_parameters(network) == 40 + 296 + 1_168 + 262_400 + 1_285 == 265_189
+
+
+def test_the_default_network_has_1_2_million_parameters() -> None:
+    network = SEConvNet(classes=5, channels=1, size=64, widths=(32, 64, 128, 256), stem=16)
+    assert 1.15e6 < count_parameters(network) < 1.25e6
+
+
+def test_macs_are_counted_for_one_picture_and_leave_the_network_as_it_was() -> None:
+    network = ReferenceCNN(classes=5, channels=1, size=16, filters=(4,), hidden=8).train()
+    # 4 filters of 9 weights at 16 x 16 places, 256 x 8, 8 x 5.
+    assert count_macs(network, 1, 16) == 4 * 9 * 256 + 4 * 64 * 8 + 8 * 5
+    assert network.training
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_dropout_acts_only_while_training() -> None:
+    network = SEConvNet(classes=5, channels=1, size=16, widths=(8,), dropout=0.5)
+    pictures = torch.rand(4, 1, 16, 16)
+    network.eval()
+    assert torch.equal(network(pictures), network(pictures))
+    network.train()
+    assert not torch.equal(network(pictures), network(pictures))
+
+
+@pytest.mark.parametrize(("model", "size"), [(NETWORKS[0] | {"filters": [4] * 5}, 16), (NETWORKS[1], 2)])
+def test_a_picture_too_small_for_the_network_is_refused(model: dict[str, Any], size: int) -> None:
+    with pytest.raises(ConfigError, match=r"too small"):
+        build_network(model, classes=5, channels=1, size=size)
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "subprocess.run", "", "mlopsprojectx.Thing"])
+def test_the_factory_builds_only_what_training_needs(target: str) -> None:
+    with pytest.raises(ConfigError, match="may not be built from a config"):
+        build({"_target_": target})
+
+
+def test_an_argument_that_the_network_does_not_take_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"ReferenceCNN.*depth"):
+        build_network(NETWORKS[0] | {"depth": 3}, classes=5, channels=1, size=16)
+
+
+def test_a_target_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match="ReferenceCNNN"):
+        build_network({"_target_": TARGET + "ReferenceCNNN"}, classes=5, channels=1, size=16)
+
+
+def test_a_target_that_is_no_network_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not a mlopsproject Network"):
+        build_network({"_target_": "torch.nn.Identity"}, classes=5, channels=1, size=16)
