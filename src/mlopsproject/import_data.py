@@ -36,6 +36,12 @@ def import_data(config: DictConfig) -> None:
     result = import_dataset(str(source), str(name), root=Path(settings["root"]), **options)
     console = Console()
     console.print(summary(result))
+    twins, conflicts = result.info["twins"], result.info["conflicts"]
+    console.print(
+        f"Twins: {twins['images']:,} images in {twins['groups']:,} groups of equal or nearly equal pictures. "
+        f"Conflicting labels: {conflicts['images']:,} images; {conflicts['dropped_from_train']:,} dropped from training.",
+        soft_wrap=True,
+    )
     console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True)
     console.print(f"Look at it:  uv run invoke data-report -o name={name}", soft_wrap=True)
     console.print(f"Train on it: uv run invoke train -o data.name={name}", soft_wrap=True)

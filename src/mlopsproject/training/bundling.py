@@ -22,6 +22,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec, ModelSpec, Precision, PrecisionSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.synthetic.recognise import is_shipped_sample
 from mlopsproject.evaluation.calibration import fit_abstention, fit_temperature, softmax
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.evaluation.model_card import write_model_card
@@ -193,6 +194,7 @@ def _draft_spec(
         training_data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
+            "synthetic": is_shipped_sample(dataset.manifest),
             **{split: len(rows) for split, rows in dataset.splits.items()},
         },
         git_commit=git_commit(),
