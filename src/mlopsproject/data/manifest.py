@@ -98,7 +98,8 @@ def read_manifest(folder: Path) -> pa.Table:
     info = read_import(folder)
     path = folder / MANIFEST_FILE
     try:
-        table = pq.read_table(path).select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+        # Not `read_table`: it imports the data set machinery, which takes longer than reading.
+        table = pq.ParquetFile(path).read().select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (OSError, pa.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is missing or damaged ({reason}).", f"Delete {folder} and import it again.") from error
@@ -113,9 +114,12 @@ def write_manifest(table: pa.Table, path: Path) -> None:
 
 
 def column(table: pa.Table, name: str) -> np.ndarray[Any, Any]:
-    """Take one column as a NumPy array (strings as objects)."""
-    values: np.ndarray[Any, Any] = table.column(name).combine_chunks().to_numpy(zero_copy_only=False)
-    return values
+    """Take one column as a NumPy array: numbers read-only, strings as objects."""
+    values = table.column(name).combine_chunks()
+    if pa.types.is_string(values.type):
+        return np.array(values.to_pylist(), object)
+    # Not `to_numpy`: it imports pandas, which takes longer than opening a data set may.
+    return np.from_dlpack(values.chunk(0) if isinstance(values, pa.ChunkedArray) else values)
 
 
 def codes(table: pa.Table, name: str) -> tuple[np.ndarray[Any, np.dtype[np.int64]], list[str]]:
@@ -127,7 +131,7 @@ def codes(table: pa.Table, name: str) -> tuple[np.ndarray[Any, np.dtype[np.int64
     encoded = table.column(name).combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+    return np.from_dlpack(encoded.indices).astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def known_datasets(root: Path) -> list[str]:
