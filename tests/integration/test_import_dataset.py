@@ -298,6 +298,22 @@ def test_a_new_import_replaces_the_old_one_only_when_complete(
     assert len(load_dataset("faces", root=root).images) == 151
 
 
+def test_a_crash_after_the_swap_harms_neither_the_data_set_nor_the_next_import(
+    faces: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_dataset(faces, "faces", root=root, **QUIET)
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.Staging, "discard", staging.Staging.close)
+        import_dataset(faces, "faces", root=root, **QUIET)
+    with monkeypatch.context() as patch:
+        interrupt_after(0, KeyboardInterrupt(), patch)
+        with pytest.raises(KeyboardInterrupt):
+            import_dataset(faces, "faces", root=root, size=32, **QUIET)
+    assert load_dataset("faces", root=root).images.shape == (150, 1, 64, 64)
+    import_dataset(faces, "faces", root=root, size=32, **QUIET)
+    assert visible(root) == ["faces"]
+
+
 @pytest.fixture
 def running_import(root: Path) -> Iterator[None]:
     held = staging.Staging(root / ".faces.importing", {"of": "another process"})

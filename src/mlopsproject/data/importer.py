@@ -206,6 +206,7 @@ def _put_in_place(
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     replaced = staging.folder / "replaced"
+    shutil.rmtree(replaced, ignore_errors=True)
     if folder.exists():
         folder.replace(replaced)
     complete.replace(folder)

@@ -136,6 +136,9 @@ class Staging:
                 self.chunks, self.rows, self.excluded = state["chunks"], state["rows"], state["excluded"]
                 sizes = state["sizes"]
         for name in _FILES:
+            if not sizes[name]:
+                # Never emptied in place: after a crash in the last step it may be a link to a data set's cache.
+                (self.folder / name).unlink(missing_ok=True)
             file = (self.folder / name).open("ab")
             file.truncate(sizes[name])
             file.seek(0, os.SEEK_END)
