@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -26,7 +27,9 @@ from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import input_spec, open_dataset
+from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
 from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
+from mlopsproject.evaluation.report import write_report
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
@@ -38,6 +41,9 @@ from mlopsproject.training.tracking import build_loggers, finish, log_bundle
 from mlopsproject.training.trainer import build_callbacks, build_trainer
 
 log = logging.getLogger("mlopsproject.train")
+
+#: Test pictures that the examples of a report are drawn from.
+_EXAMPLE_POOL = 5_000
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def ship(
     if not history:
         log.warning("Nothing was left to train: the checkpoint has seen epochs=%d already", settings["epochs"])
     elif (output / "metrics.csv").is_file():
-        plot_learning_curves(output / "metrics.csv", output / "learning_curves.png")
+        plot_learning_curves(output / "metrics.csv", output / PLOTS_FOLDER / "learning_curves.png")
     log.info("Exporting the best checkpoint, %s", best)
     bundle = build_bundle(
         load_module(best).network,
@@ -203,9 +209,10 @@ def ship(
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
-    _draw_examples(bundle, dataset, output)
-    log_bundle(loggers, bundle, metrics, output / "examples.png")
+    report = _report(bundle, dataset, metrics, output)
+    log_bundle(loggers, bundle, metrics, output / PLOTS_FOLDER / "examples.png")
     Console().print(metrics_table(metrics))
+    log.info("Report: %s", report)
     log.info("Bundle: %s", bundle.path)
     return TrainingResult(bundle, best, history, metrics)
 
@@ -217,14 +224,21 @@ def best_checkpoint(trainer: pl.Trainer) -> Path:
     return Path(callback.best_model_path or str(trainer.ckpt_path))
 
 
-def _draw_examples(bundle: Bundle, dataset: FaceDataset, output: Path) -> None:
-    """Draw test pictures with what the bundle says of them; kept with the run, because bundles are passed on."""
-    rows = dataset.splits["test"]
+def _report(bundle: Bundle, dataset: FaceDataset, metrics: Mapping[str, Any], output: Path) -> Path:
+    """Write the run's report: the bundle's figures and plots, learning curves, and pictures with their predictions.
+
+    The pictures stay with the run, because bundles are passed on and the faces of a data set often may not be.
+    """
+    folder = output / PLOTS_FOLDER
+    shutil.copytree(bundle.path / PLOTS_FOLDER, folder, dirs_exist_ok=True)
+    rows = dataset.splits["test"][:_EXAMPLE_POOL]
     predictor = Predictor(bundle)
     probabilities = predictor.probabilities(predictor.logits(dataset.images[rows])[0])
     labels = dataset.labels[rows]
     shown = example_rows(labels, probabilities, EXAMPLE_COLUMNS, 0)
-    plot_examples(dataset.images[rows], labels, probabilities, dataset.classes, shown, output / "examples.png")
+    plot_examples(dataset.images[rows], labels, probabilities, dataset.classes, shown, folder / "examples.png")
+    named = {**metrics, "bundle": {**metrics["bundle"], "name": bundle.name}}
+    return write_report(named, output, command=command_line("train"))
 
 
 def _log_dataset(dataset: FaceDataset) -> None:
