@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,10 +70,19 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
     with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
         try:
             config = compose(job, overrides=overrides, return_hydra_config=False)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise _explain(job, overrides, error) from error
-        _check_kinds(config, compose(job), overrides)
+    if overrides:
+        _check_kinds(config, _defaults(job, config_folder()), overrides)
     return config
+
+
+@cache
+def _defaults(job: str, folder: Path) -> DictConfig:
+    """A job's config without overrides."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(folder), version_base="1.3", job_name=job):
+        return compose(job)
 
 
 def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
@@ -84,6 +94,8 @@ def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
         try:
             key = parser.parse_override(text).key_or_group
         except HydraException:
+            key = ""
+        if not key:
             return ConfigError(f"cannot read the override {text!r}.", "Write key=value, for example epochs=5.")
         value = text.partition("=")[2]
         folder = config_folder() / key.lstrip("+~")
@@ -122,9 +134,7 @@ def _first_line(error: Exception) -> str:
 
 def _known_keys(job: str) -> set[str]:
     """Every dotted key of a job's default config, groups included."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
-        config = OmegaConf.to_container(compose(job), resolve=False)
+    config = OmegaConf.to_container(_defaults(job, config_folder()), resolve=False)
     keys: set[str] = set()
 
     def walk(node: Any, prefix: str) -> None:

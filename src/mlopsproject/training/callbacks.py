@@ -85,6 +85,13 @@ class BestCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
         self._is_first = trainer.is_global_zero
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save `best.ckpt` if the epoch was the best, and `last.ckpt` after every epoch."""
+        super().on_train_epoch_end(trainer, pl_module)
+        # Lightning renews the last checkpoint only together with the best one.
+        if self._last_global_step_saved != trainer.global_step:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Bring the earlier run's best checkpoint into this run's folder, with its score."""
         assert self.dirpath is not None

@@ -1,0 +1,163 @@
+"""What a user is told about a wrong config: one line that names the key and the nearest valid one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from mlopsproject.config import config_folder, load_config, require, run_job, values
+from mlopsproject.core.errors import ConfigError, DataError
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("epohcs=3", "'epohcs' is not a config key of train; did you mean 'epochs'?"),
+        (
+            "trainer.precison=32-true",
+            "'trainer.precison' is not a config key of train; did you mean 'trainer.precision'?",
+        ),
+        ("augment.flipp=0.1", "did you mean 'augment.flip'?"),
+        ("flip=0.1", "did you mean 'augment.flip'?"),
+        ("size=48", "did you mean 'data.size'?"),
+        ("wandb.enable=true", "did you mean 'wandb.enabled'?"),
+        ("modle=fast", "did you mean 'model'?"),
+        ("model=refrence", "model=refrence does not exist; did you mean 'reference'?"),
+        ("trainer=zzz", "trainer=zzz does not exist; choose one of cpu, ddp, gpu."),
+        ("optim=adamw2", "did you mean 'adamw'?"),
+        ("experiment=fer2013_fiv", "did you mean 'fer2013_five'?"),
+        ("debug=smok", "did you mean 'smoke'?"),
+        ("zzzzzz=1", "'zzzzzz' is not a config key of train; see configs/train.yaml."),
+        ("model=3", "model=3 does not exist;"),
+        ("=3", "cannot read the override"),
+        ("epochs=[1", "cannot read the override"),
+        ("epochs=many", "epochs=many is not a number."),
+        ("data.size=large", "data.size=large is not a number."),
+        ("wandb.enabled=yes", "wandb.enabled=yes is not true or false."),
+        ("export.int8=no", "export.int8=no is not true or false."),
+    ],
+)
+def test_a_wrong_override_names_the_key_and_the_fix(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("train", ["seed=1", override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("job", ["evaluate", "predict", "import_data", "export", "promote", "data_report"])
+def test_every_job_names_the_nearest_key(job: str) -> None:
+    key = {"evaluate": "bundel", "predict": "inptu", "import_data": "sourse", "export": "chekpoint"}.get(job, "sed")
+    key = {"promote": "alais", "data_report": "nam"}.get(job, key)
+    with pytest.raises(ConfigError, match=rf"'{key}' is not a config key of {job}; did you mean '"):
+        load_config(job, [f"{key}=x"])
+
+
+@pytest.mark.parametrize(
+    "override", ["epochs=3", "lr=1e-3", "trainer.devices=auto", "callbacks.ema=null", "+new.key=1"]
+)
+def test_a_right_override_is_taken(override: str) -> None:
+    assert load_config("train", [override]) is not None
+
+
+def test_the_wrong_override_is_found_among_right_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'batchsize'.*'batch_size'"):
+        load_config("train", ["model=reference", "lr=0.1", "batchsize=3", "seed=2"])
+
+
+def test_the_configs_are_found_from_any_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (config_folder() / "train.yaml").is_file()
+    own = tmp_path / "configs"
+    own.mkdir()
+    (own / "train.yaml").touch()
+    assert config_folder() == own, "a project's own configs come first"
+
+
+def test_a_value_that_must_be_given_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"source= is missing\..*-o source=VALUE"):
+        require({"source": None}, "source")
+
+
+# ---- the command line around a job
+
+Job = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Job:
+    """``run(task, *arguments)`` runs a job in this process: its exit code and what it wrote to stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(root, "level", root.level)
+
+    def job(task: Callable[[DictConfig], object], *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            run_job("train", task)
+        return int(stopped.value.code or 0), capsys.readouterr().err
+
+    return job
+
+
+def raising(error: BaseException) -> Callable[[DictConfig], object]:
+    def task(config: DictConfig) -> object:
+        raise error
+
+    return task
+
+
+def test_a_job_gets_its_config_and_its_result_is_the_exit_code(run: Job) -> None:
+    seen = {}
+
+    def task(config: DictConfig) -> int:
+        seen.update(values(config))
+        return 3
+
+    assert run(task, "epochs=7")[0] == 3
+    assert seen["epochs"] == 7
+    assert run(lambda config: None)[0] == 0
+    assert run(lambda config: True)[0] == 0
+
+
+def test_each_run_has_its_own_folder(run: Job, tmp_path: Path) -> None:
+    run(lambda config: None)
+    assert len(list((tmp_path / "runs" / "train").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("no [data] here.", "Import some."), "error: no [data] here. Import some."),
+        (OSError(28, "No space left on device"), "error: No space left on device. Free some space and run again."),
+        (PermissionError(13, "Permission denied", "/x"), "error: Permission denied (/x). Choose a place"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_one(run: Job, error: Exception, line: str) -> None:
+    code, said = run(raising(error))
+    assert code == 1
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_a_typo_never_starts_the_job(run: Job, tmp_path: Path) -> None:
+    code, said = run(raising(AssertionError("started")), "epohcs=3")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "did you mean 'epochs'?" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_is_one_word_and_exit_code_130(run: Job) -> None:
+    assert run(raising(KeyboardInterrupt())) == (130, "interrupted\n")
+
+
+def test_a_bug_keeps_its_traceback(run: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train"])
+    with pytest.raises(ZeroDivisionError):
+        run_job("train", lambda config: 1 // 0)

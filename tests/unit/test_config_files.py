@@ -1,0 +1,103 @@
+"""Every YAML under configs/ composes, and what it names can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import get_class
+
+from mlopsproject.config import config_folder, load_config, values
+from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.data.opening import input_spec
+from mlopsproject.train import check_settings
+from mlopsproject.training.augment import Augmentation
+from mlopsproject.training.bundling import ExportSettings
+from mlopsproject.training.factory import build_network
+from mlopsproject.training.optimisation import OPTIMISERS, SCHEDULES
+from mlopsproject.training.trainer import MONITORS, build_callbacks
+
+FOLDER = config_folder()
+JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "job")
+CHOICES = sorted(f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_composes_and_is_a_module(job: str) -> None:
+    assert values(load_config(job))
+    assert Path(__file__).parents[2].joinpath("src/mlopsproject", f"{job}.py").is_file()
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_of_every_group_makes_a_whole_training_config(choice: str, tmp_path: Path) -> None:
+    settings = values(load_config("train", [choice]))
+    check_settings(settings)
+    spec = input_spec(settings["data"])
+    classes = resolve_classes(settings["classes"])
+    assert build_network(settings["model"], classes=len(classes), channels=spec.channels, size=spec.size)
+    assert settings["optim"]["name"] in OPTIMISERS
+    assert settings["optim"]["schedule"] in SCHEDULES
+    assert settings["callbacks"]["monitor"] in MONITORS
+    assert Augmentation(**settings["augment"])
+    assert ExportSettings(**settings["export"])
+    assert build_callbacks(settings["callbacks"], tmp_path, progress=False)
+    for logger in settings["logger"].values():
+        assert get_class(logger["_target_"])
+
+
+@pytest.mark.parametrize("group", ["optim", "trainer", "augment", "callbacks", "export", "data"])
+def test_the_choices_of_a_group_have_the_same_keys(group: str) -> None:
+    names = [path.stem for path in FOLDER.joinpath(group).glob("*.yaml")]
+    keys = {name: set(values(load_config("train", [f"{group}={name}"]))[group]) for name in names}
+    assert len({frozenset(each) for each in keys.values()}) == 1, keys
+
+
+def test_adam_brings_its_own_learning_rate_which_the_command_line_overrides() -> None:
+    assert load_config("train", ["optim=adamw"]).lr == 0.002
+    assert load_config("train", ["optim=adamw", "lr=0.5"]).lr == 0.5
+
+
+def test_debug_wins_over_an_experiment() -> None:
+    experiment = min(path.stem for path in FOLDER.joinpath("experiment").glob("*.yaml"))
+    assert load_config("train", [f"experiment={experiment}", "debug=smoke"]).epochs == 2
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    return values(load_config("train"))
+
+
+@pytest.mark.parametrize("key", ["epochs", "batch_size"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, None, True])
+def test_counts_are_whole_numbers_above_zero(settings: dict[str, Any], key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{key}={value} is not possible"):
+        check_settings({**settings, key: value})
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, None])
+def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -> None:
+    with pytest.raises(ConfigError, match=r"lr=.* is not possible"):
+        check_settings({**settings, "lr": lr})
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"channels": 2}, "data.channels"),
+        ({"size": 4}, "data.size"),
+        ({"std": [0.0]}, "data"),
+        ({"mean": [1, 2]}, "data"),
+        ({"resize_filter": "best"}, "data.resize_filter"),
+    ],
+)
+def test_an_input_that_no_network_can_have_names_its_key(
+    settings: dict[str, Any], change: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}"):
+        input_spec({**settings["data"], **change})
+
+
+def test_one_mean_serves_all_channels(settings: dict[str, Any]) -> None:
+    assert input_spec({**settings["data"], "channels": 3}).mean == (0.5, 0.5, 0.5)
