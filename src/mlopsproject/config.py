@@ -203,10 +203,30 @@ def run_job(job: str, task: Task) -> None:
     exception is a bug and keeps its traceback. An integer that the task returns is the exit code.
     """
     set_up_logging()
+    if not _is_sweep(sys.argv):
+        sys.argv[1:] = [quoted(text) for text in sys.argv[1:]]
     with _one_line_errors():
         _check_overrides(job)
         code = _run_with_hydra(job, task)
     sys.exit(code)
+
+
+def quoted(text: str) -> str:
+    """An override whose value Hydra cannot read as it stands, put in quotes: a URL, or a path with spaces or commas."""
+    key, equals, value = text.partition("=")
+    if not equals or text.startswith("-"):
+        return text
+    try:
+        if not OverridesParser.create().parse_override(text).is_sweep_override():
+            return text
+    except HydraException:
+        pass
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def _is_sweep(arguments: list[str]) -> bool:
+    return "-m" in arguments or "--multirun" in arguments
 
 
 def _run_with_hydra(job: str, task: Task) -> int:
@@ -256,10 +276,9 @@ def _one_line_errors() -> Iterator[None]:
 
 def _check_overrides(job: str) -> None:
     """Compose once before Hydra does, for better words when it fails; sweeps (`a=1,2 -m`) are left to Hydra."""
-    arguments = sys.argv[1:]
-    if "-m" in arguments or "--multirun" in arguments:
+    if _is_sweep(sys.argv):
         return
-    load_config(job, [text for text in arguments if not text.startswith("-") and re.search(r"[=~]", text)])
+    load_config(job, [text for text in sys.argv[1:] if not text.startswith("-") and re.search(r"[=~]", text)])
     GlobalHydra.instance().clear()
 
 

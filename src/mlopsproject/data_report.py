@@ -8,6 +8,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, require, run_job, values
+from mlopsproject.core.classes import SEVEN
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.data.opening import import_folder
 from mlopsproject.evaluation.data_report import write_data_report
 
 
@@ -16,6 +19,7 @@ def data_report(config: DictConfig) -> Path:
     settings = values(config)
     name = str(require(settings, "name"))
     output = Path(settings["output"] or Path("reports") / f"data-{name}.html")
+    import_folder(name, Path(settings["root"]), InputSpec(size=64), SEVEN)
     report = write_data_report(
         name, output, root=Path(settings["root"]), seed=settings["seed"], command=command_line("data_report")
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mlopsproject.config import require, run_job, values
+from mlopsproject.config import command_line, require, run_job, values
 from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.errors import DataError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.opening import open_dataset
@@ -30,6 +31,11 @@ def export(config: DictConfig) -> Bundle:
     if settings["data"]["name"]:
         data["name"] = settings["data"]["name"]
     dataset = open_dataset(data, spec, classes=module.hparams["classes"])
+    if not settings["data"]["name"] and dataset.fingerprint != data["fingerprint"]:
+        raise DataError(
+            f"data set '{dataset.name}' is no longer the one this checkpoint was trained on.",
+            f"Import that data again, or say data.name={dataset.name} to measure on what is there now.",
+        )
     bundle = build_bundle(
         module.network,
         module.hparams["model"],
@@ -39,6 +45,7 @@ def export(config: DictConfig) -> Bundle:
         prefix=bundle_prefix(settings["bundle_name"], module.hparams["model"]),
         export=ExportSettings(**settings["export"]),
         seed=settings["seed"],
+        command=command_line("export"),
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     console = Console()

@@ -39,7 +39,7 @@ def import_data(config: DictConfig) -> None:
     twins, conflicts = result.info["twins"], result.info["conflicts"]
     console.print(
         f"Twins: {twins['images']:,} images in {twins['groups']:,} groups of equal or nearly equal pictures. "
-        f"Conflicting labels: {conflicts['images']:,} images; {conflicts['dropped_from_train']:,} dropped from training.",
+        f"Conflicting labels: {conflicts['images']:,} images, {conflicts['dropped_from_train']:,} of them dropped.",
         soft_wrap=True,
     )
     console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True)

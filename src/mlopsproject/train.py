@@ -131,7 +131,11 @@ def build_module(
         channels_last=compute.channels_last,
         compile_network=compute.compile,
         seed=int(settings["seed"]),
-        data={"name": dataset.name, "fingerprint": dataset.fingerprint},
+        data={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "drop_twins": bool(settings["data"]["drop_twins"]),
+        },
     )
 
 

@@ -20,7 +20,6 @@ from mlopsproject.training.hardware import choose_compute
 from mlopsproject.training.module import ExpressionModule
 from mlopsproject.training.tracking import build_loggers
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")
 
 
@@ -125,11 +124,10 @@ def test_an_interrupted_and_resumed_run_ends_like_one_that_was_not(
     whole = run_fit(f"callbacks.ema={ema}", name="whole")
     resumed = stop_and_resume(run_fit, hook, epoch, batch, f"callbacks.ema={ema}")
     assert resumed.trainer.current_epoch == whole.trainer.current_epoch == 3
-    last, expected = resumed.checkpoint(), whole.checkpoint()
-    assert abs(last["global_step"] - expected["global_step"]) <= 1, "a batch under way may be repeated or lost"
-    assert figures(resumed, "val/loss")[-1] == pytest.approx(figures(whole, "val/loss")[-1], abs=0.05)
-    if last["global_step"] == expected["global_step"] and hook != "training_step":
-        assert figures(resumed, "val/loss", "val/acc")[-1] == pytest.approx(figures(whole, "val/loss", "val/acc")[-1])
+    assert resumed.checkpoint()["global_step"] == whole.checkpoint()["global_step"] == 30
+    # The training figures of the interrupted epoch cover only what came after; everything learnt is the same.
+    assert figures(resumed, "val/loss", "val/acc") == figures(whole, "val/loss", "val/acc")[epoch:]
+    assert resumed.history[-1] == whole.history[-1]
 
 
 def test_a_run_resumed_from_the_end_of_an_epoch_goes_on_exactly(run_fit: Fit, tmp_path: Path) -> None:

@@ -39,18 +39,7 @@ def open_dataset(
         UserError: no such data set or folder, or what `import_dataset` and `load_dataset` raise.
     """
     name, root = str(data["name"]), Path(data["root"])
-    folder = Path(name)
-    if folder.is_dir() and _needs_import(folder, root / name / IMPORT_FILE, classes):
-        log.info("Importing %s/ as data set '%s'", folder, name)
-        import_dataset(
-            folder,
-            name,
-            root=root,
-            classes=classes,
-            size=spec.size,
-            channels=spec.channels,
-            resize_filter=spec.resize_filter,
-        )
+    import_folder(name, root, spec, classes)
     return load_dataset(
         name,
         root=root,
@@ -60,6 +49,23 @@ def open_dataset(
         resize_filter=spec.resize_filter,
         drop_twins=bool(data.get("drop_twins", False)),
         complete=complete,
+    )
+
+
+def import_folder(name: str, root: Path, spec: InputSpec, classes: Sequence[str]) -> None:
+    """Import the folder `name` of the working directory, unless there is none or it has been imported as it is."""
+    folder = Path(name)
+    if not folder.is_dir() or not _needs_import(folder, root / name / IMPORT_FILE, classes):
+        return
+    log.info("Importing %s/ as data set '%s'", folder, name)
+    import_dataset(
+        folder,
+        name,
+        root=root,
+        classes=classes,
+        size=spec.size,
+        channels=spec.channels,
+        resize_filter=spec.resize_filter,
     )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 from torch.nn import functional
@@ -27,10 +30,10 @@ from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.training.callbacks import AveragedWeights
 from mlopsproject.training.datamodule import FaceDataModule
 from mlopsproject.training.factory import build_network
-from mlopsproject.training.hardware import Compute
+from mlopsproject.training.hardware import Compute, keep_freed_memory
 from mlopsproject.training.module import ExpressionModule
 from mlopsproject.training.optimisation import build_optimiser
-from mlopsproject.training.trainer import build_trainer
+from mlopsproject.training.trainer import build_trainer, set_threads
 
 log = logging.getLogger(__name__)
 
@@ -90,29 +93,55 @@ def benchmark_training(
         images: per epoch.
         rounds: how often everything is measured.
     """
-    rows = np.resize(dataset.splits["train"], images)
-    measured: dict[str, list[float]] = {"plain": [], "epoch": [], "augmented": [], "compute": []}
+    subset = _subset(dataset, images)
     quiet = {**settings["augment"], **dict.fromkeys(("flip", "rotation", "translation", "scale"), 0.0)}
     quiet |= dict.fromkeys(("brightness", "contrast", "erasing", "mixup_alpha"), 0.0)
+    measured: dict[str, list[float]] = {"plain": [], "compute": [], "epoch": [], "augmented": []}
     with tempfile.TemporaryDirectory(prefix="mlopsproject-benchmark-") as folder:
-        _write_image_folder(dataset, rows, Path(folder))
+        _write_image_folder(subset, Path(folder))
         sides: dict[str, Callable[[], float]] = {
-            "plain": lambda: _plain_loop(Path(folder), spec, settings, len(dataset.classes)),
-            "compute": lambda: _compute_only(dataset, rows, spec, settings, compute),
-            "epoch": lambda: _our_epoch(dataset, rows, spec, {**settings, "augment": quiet}, compute),
-            "augmented": lambda: _our_epoch(dataset, rows, spec, settings, compute),
+            "plain": partial(_plain_loop, Path(folder), spec, settings, len(dataset.classes)),
+            "compute": partial(_compute_only, subset, spec, settings, compute),
+            "epoch": partial(_our_epoch, subset, spec, {**settings, "augment": quiet}, compute),
+            "augmented": partial(_our_epoch, subset, spec, settings, compute),
         }
         for turn in range(rounds):
             for name, side in sides.items():
-                measured[name].append(side())
+                measured[name].append(_in_new_process(side))
                 log.info("round %d/%d  %s: %.0f images/s", turn + 1, rounds, name, measured[name][-1])
     return Speeds(**{name: statistics.median(values) for name, values in measured.items()})
 
 
-def _write_image_folder(dataset: FaceDataset, rows: NDArray[np.int64], folder: Path) -> None:
+def _in_new_process(side: Callable[[], float]) -> float:
+    """Measure in a fresh process: threads and the allocator are settings of a process, which no side may pass on."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_be_quiet) as pool:
+        return pool.submit(side).result()
+
+
+def _be_quiet() -> None:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def _subset(dataset: FaceDataset, images: int) -> FaceDataset:
+    """The first training images in memory, repeated until an epoch has `images` of them."""
+    rows = dataset.splits["train"][:images]
+    return replace(
+        dataset,
+        images=np.ascontiguousarray(dataset.images[rows]),
+        labels=dataset.labels[rows],
+        splits={"train": np.resize(np.arange(len(rows)), images), "validation": np.arange(1), "test": np.arange(1)},
+        manifest=dataset.manifest.slice(0, 0),
+        info={},
+    )
+
+
+def _write_image_folder(dataset: FaceDataset, folder: Path) -> None:
     for name in dataset.classes:
         (folder / name).mkdir()
-    for position, row in enumerate(rows):
+    for position, row in enumerate(dataset.splits["train"]):
         pixels = dataset.images[row]
         picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
         picture.save(folder / dataset.classes[dataset.labels[row]] / f"{position:07d}.jpg", quality=90)
@@ -159,25 +188,9 @@ def _module(
     )
 
 
-def _our_epoch(
-    dataset: FaceDataset,
-    rows: NDArray[np.int64],
-    spec: InputSpec,
-    settings: Mapping[str, Any],
-    compute: Compute,
-) -> float:
+def _our_epoch(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute) -> float:
     """A real epoch through Lightning with averaged weights; the second is timed."""
     watch = _Stopwatch()
-    subset = FaceDataset(
-        dataset.name,
-        dataset.classes,
-        dataset.images,
-        dataset.labels,
-        {**dataset.splits, "train": rows},
-        dataset.manifest,
-        dataset.fingerprint,
-        dataset.info,
-    )
     module = _module(dataset, spec, settings, compute, epochs=2)
     averaging = [AveragedWeights(settings["callbacks"]["ema"])] if settings["callbacks"]["ema"] else []
     with tempfile.TemporaryDirectory() as folder:
@@ -190,15 +203,16 @@ def _our_epoch(
             loggers=[],
             checkpoints=False,
         )
-        trainer.fit(module, datamodule=FaceDataModule(subset, batch_size=settings["batch_size"]))
-    steps = len(rows) // int(settings["batch_size"])
+        trainer.fit(module, datamodule=FaceDataModule(dataset, batch_size=settings["batch_size"]))
+    steps = len(dataset.splits["train"]) // int(settings["batch_size"])
     return steps * int(settings["batch_size"]) / watch.seconds[1]
 
 
-def _compute_only(
-    dataset: FaceDataset, rows: NDArray[np.int64], spec: InputSpec, settings: Mapping[str, Any], compute: Compute
-) -> float:
+def _compute_only(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute) -> float:
     """Forward, backward and optimiser step on one resident batch of noise, precision and layout as in our epochs."""
+    set_threads(settings["trainer"])
+    if settings["trainer"]["accelerator"] == "cpu":
+        keep_freed_memory()
     module = _module(dataset, spec, settings, compute, epochs=1)
     device = torch.device("cuda" if settings["trainer"]["accelerator"] == "gpu" else "cpu")
     module.to(device)
@@ -219,7 +233,7 @@ def _compute_only(
             nn.utils.clip_grad_norm_(network.parameters(), settings["trainer"]["gradient_clip_val"])
         optimiser.step()
 
-    steps = len(rows) // size
+    steps = len(dataset.splits["train"]) // size
     start = 0.0
     for _epoch in range(2):
         start = time.perf_counter()

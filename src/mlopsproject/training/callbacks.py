@@ -108,7 +108,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class InterruptCheckpoint(Callback):
-    """Saves `last.ckpt` when a run is interrupted (Ctrl-C or SIGTERM), so that it can be resumed.
+    """Saves `last.ckpt` when a run is interrupted (Ctrl-C or SIGTERM), so that it can be resumed from there.
 
     Args:
         folder: of the run's checkpoints.
@@ -117,6 +117,11 @@ class InterruptCheckpoint(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell the loader where a resumed epoch goes on."""
+        # Lightning skips this when the loader was made early, to count the schedule's steps.
+        trainer.fit_loop._load_combined_loader_states()
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save where training stands."""
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException) or trainer.sanity_checking:
@@ -124,6 +129,9 @@ class InterruptCheckpoint(Callback):
         path = self.folder / "last.ckpt"
         # Not `trainer.save_checkpoint`, which waits for the other processes: they may be gone already.
         checkpoint = trainer._checkpoint_connector.dump_checkpoint()
+        # The batch under way was fetched but not learnt from: the resumed run begins with it.
+        for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
+            loader["next_batch"] = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         trainer.strategy.save_checkpoint(checkpoint, path)
         log.warning("Interrupted in epoch %d. Resume with: resume=%s", trainer.current_epoch + 1, path)
 

@@ -1,7 +1,7 @@
 """Write synthetic sample data from the command line.
 
 python -m mlopsproject.data.synthetic train_data --images 2600 --seed 0
-python -m mlopsproject.data.synthetic drift_data --images 300 --seed 1 --drift
+python -m mlopsproject.data.synthetic drift_data --images 300 --seed 0 --drift
 python -m mlopsproject.data.synthetic sample_faces.png --sheet
 """
 
