@@ -111,6 +111,8 @@ def sample_data(c, out, images=2600, seed=0, drift=False):
 )
 def test(c, slow=False, coverage=True, args=""):
     """Run lint, types, import contracts and the fast tests with coverage."""
+    _pull(c, "train_data")
+    _pull(c, "drift_data")
     if slow:
         _run(c, f"{PYTHON} -m pytest -m slow {args}")
         return
