@@ -49,7 +49,9 @@ def export(config: DictConfig) -> Bundle:
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     console = Console()
-    console.print(metrics_table(bundle.metrics()))
+    metrics = bundle.metrics()
+    metrics["bundle"]["name"] = bundle.name
+    console.print(metrics_table(metrics))
     console.print(f"Bundle: {bundle.path}", soft_wrap=True, highlight=False)
     return bundle
 

@@ -213,6 +213,8 @@ def ship(
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
+    # Written before the bundle had its name, which is a hash over this file too.
+    metrics["bundle"]["name"] = bundle.name
     report = _report(bundle, dataset, metrics, output)
     log_bundle(loggers, bundle, metrics, output / PLOTS_FOLDER / "examples.png")
     Console().print(metrics_table(metrics))
@@ -241,8 +243,7 @@ def _report(bundle: Bundle, dataset: FaceDataset, metrics: Mapping[str, Any], ou
     labels = dataset.labels[rows]
     shown = example_rows(labels, probabilities, EXAMPLE_COLUMNS, 0)
     plot_examples(dataset.images[rows], labels, probabilities, dataset.classes, shown, folder / "examples.png")
-    named = {**metrics, "bundle": {**metrics["bundle"], "name": bundle.name}}
-    return write_report(named, output, command=command_line("train"))
+    return write_report(metrics, output, command=command_line("train"))
 
 
 def _log_dataset(dataset: FaceDataset) -> None:

@@ -1,0 +1,136 @@
+"""Each job does what its config says, from import to promotion, and answers mistakes with one line and exit code 1."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlopsproject import config as job_config
+from mlopsproject.config import load_config
+from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.errors import ConfigError, UserError
+from mlopsproject.core.store import Store
+from mlopsproject.data_report import data_report
+from mlopsproject.evaluate import evaluate
+from mlopsproject.import_data import import_data
+from mlopsproject.import_data import main as import_data_command
+from mlopsproject.predict import predict
+from mlopsproject.promote import promote
+
+
+@pytest.fixture
+def store(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    bundle = make_bundle(folder, size=16)
+    Store(folder).set_alias("latest", bundle.name)
+    return folder
+
+
+def test_import_accounts_for_every_file_and_says_how_to_go_on(
+    drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_data(
+        load_config("import_data", [f"source={drawn_faces.parent}/source", "name=again", f"root={tmp_path}", "size=16"])
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "160 files = 160 images + 0 left out" in said
+    assert "train -o data.name=again" in said
+    assert (tmp_path / "again" / "manifest.parquet").is_file()
+
+
+def test_evaluate_writes_metrics_plots_and_one_page(store: Path, drawn_faces: Path, tmp_path: Path) -> None:
+    overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", "bootstrap_samples=20"]
+    metrics = evaluate(load_config("evaluate", overrides), tmp_path / "run")
+    written = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert written["accuracy"] == metrics["accuracy"]
+    assert metrics["images"] == 40
+    assert (tmp_path / "run" / "plots" / "examples.png").is_file()
+    assert "<html" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_evaluate_of_an_unknown_split_names_the_known_ones(store: Path, drawn_faces: Path, tmp_path: Path) -> None:
+    overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", "split=tests"]
+    with pytest.raises(ConfigError, match="did you mean 'test'"):
+        evaluate(load_config("evaluate", overrides), tmp_path / "run")
+
+
+def test_evaluate_logs_to_wandb_offline_when_asked(
+    store: Path, drawn_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", "bootstrap_samples=20"]
+    output = tmp_path / "run"
+    evaluate(load_config("evaluate", [*overrides, "wandb.enabled=true", "wandb.mode=offline"]), output)
+    assert list(output.glob("wandb/offline-run-*/run-*.wandb"))
+
+
+def test_predict_writes_one_row_per_picture(store: Path, drawn_faces: Path, tmp_path: Path) -> None:
+    pictures, table = drawn_faces.parent / "source" / "test", tmp_path / "predictions.csv"
+    result = predict(
+        load_config("predict", [f"input={pictures}", f"output={table}", f"store.uri={store}", "progress=false"])
+    )
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result.scored == 40
+    assert {row["model_version"] for row in rows} == {Store(store).get_alias("latest")}
+
+
+def test_predict_without_input_says_which_key_is_missing(store: Path) -> None:
+    with pytest.raises(ConfigError, match="input= is missing"):
+        predict(load_config("predict", [f"store.uri={store}"]))
+
+
+def test_promote_moves_the_alias_of_a_tested_bundle(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    promotion = promote(load_config("promote", ["bundle=latest", f"store.uri={store}"]))
+    assert Store(store).get_alias("production") == promotion.new
+    assert "tested: fp32, int8" in capsys.readouterr().out
+
+
+def test_promote_of_a_damaged_bundle_leaves_the_alias_alone(store: Path) -> None:
+    name = Store(store).get_alias("latest")
+    (store / str(name) / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(UserError):
+        promote(load_config("promote", ["bundle=latest", f"store.uri={store}"]))
+    assert Store(store).get_alias("production") is None
+
+
+def test_data_report_is_one_page(drawn_faces: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert data_report(load_config("data_report", ["name=drawn", f"root={drawn_faces}", f"output={page}"])) == page
+    assert "drawn" in page.read_text()
+
+
+def test_a_user_mistake_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["import_data", "sorce=faces", f"hydra.run.dir={tmp_path}"])
+    with pytest.raises(SystemExit) as stopped:
+        import_data_command()
+    assert stopped.value.code == 1
+    assert "'sorce' is not a config key of import_data; did you mean 'source'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("epochs=5", "epochs=5"),
+        ("classes=[happy,sad]", "classes=[happy,sad]"),
+        ("input=https://example.org/a.jpg?x=1", "input='https://example.org/a.jpg?x=1'"),
+        ("source=faces (1).zip", "source='faces (1).zip'"),
+        ("source=it's.zip", r"source='it\'s.zip'"),
+        ("--help", "--help"),
+    ],
+)
+def test_values_that_hydra_cannot_read_are_quoted(text: str, read_as: str) -> None:
+    assert job_config.quoted(text) == read_as
+
+
+def test_a_quoted_value_arrives_as_it_was_typed() -> None:
+    for value in ("https://example.org/a.jpg?x=1&y=[2", "faces (1), new.zip", r"back\slash's.zip"):
+        assert load_config("predict", [job_config.quoted(f"input={value}")]).input == value
