@@ -230,7 +230,7 @@ def best_checkpoint(trainer: pl.Trainer) -> Path:
     return Path(callback.best_model_path or str(trainer.ckpt_path))
 
 
-def _report(bundle: Bundle, dataset: FaceDataset, metrics: Mapping[str, Any], output: Path) -> Path:
+def _report(bundle: Bundle, dataset: FaceDataset, metrics: dict[str, Any], output: Path) -> Path:
     """Write the run's report: the bundle's figures and plots, learning curves, and pictures with their predictions.
 
     The pictures stay with the run, because bundles are passed on and the faces of a data set often may not be.

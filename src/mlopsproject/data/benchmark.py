@@ -79,7 +79,6 @@ def draw_faces(folder: Path, count: int, side: int, seed: int = 0) -> None:
 
 def report_import(source: str, root: str, workers: str) -> None:
     """Import and write the figures to standard output as JSON; runs in a process of its own."""
-
     from mlopsproject.data.importer import import_dataset
 
     folder = Path(source)
