@@ -49,9 +49,7 @@ def export(config: DictConfig) -> Bundle:
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     console = Console()
-    metrics = bundle.metrics()
-    metrics["bundle"]["name"] = bundle.name
-    console.print(metrics_table(metrics))
+    console.print(metrics_table(bundle.metrics()))
     console.print(f"Bundle: {bundle.path}", soft_wrap=True, highlight=False)
     return bundle
 

@@ -213,8 +213,6 @@ def ship(
     )
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
-    # Written before the bundle had its name, which is a hash over this file too.
-    metrics["bundle"]["name"] = bundle.name
     report = _report(bundle, dataset, metrics, output)
     log_bundle(loggers, bundle, metrics, output / PLOTS_FOLDER / "examples.png")
     Console().print(metrics_table(metrics))

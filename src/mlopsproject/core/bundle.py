@@ -73,6 +73,9 @@ class Bundle:
             BundleError: if the bundle has none.
         """
         metrics: dict[str, Any] = json.loads(self.file("metrics.json").read_text(encoding="utf-8"))
+        if "bundle" in metrics:
+            # The file was written before the bundle had its name, which is a hash over that file too.
+            metrics["bundle"]["name"] = self.name
         return metrics
 
 
