@@ -75,7 +75,8 @@ def augment_batch(images: Tensor, augmentation: Augmentation, *, calm: bool = Fa
     if augmentation.brightness or augmentation.contrast:
         mean = images.mean((1, 2, 3), keepdim=True)
         factor = 1 + augmentation.contrast * _signed(images)
-        images = torch.addcmul(mean * (1 - factor) + augmentation.brightness * _signed(images), images, factor)
+        # Two plain passes: one `addcmul` over broadcast factors takes twice as long on a CPU.
+        images = (images * factor).add_(mean * (1 - factor) + augmentation.brightness * _signed(images))
     if augmentation.erasing and not calm:
         images = _erase(images, augmentation)
     return images
@@ -108,10 +109,10 @@ def _coin(images: Tensor, probability: float) -> Tensor:
 
 def _warp(images: Tensor, augmentation: Augmentation) -> Tensor:
     """Flip, rotate, shift and scale in one resampling."""
-    angle = _signed(images).flatten() * math.radians(augmentation.rotation)
-    zoom = 1 + _signed(images).flatten() * augmentation.scale
+    turns, zooms, right, down = torch.rand(4, len(images), device=images.device) * 2 - 1
+    angle, zoom = turns * math.radians(augmentation.rotation), 1 + zooms * augmentation.scale
     mirror = 1 - 2 * _coin(images, augmentation.flip).flatten().float()
-    shift = torch.complex(_signed(images).flatten(), _signed(images).flatten()) * (augmentation.translation * 2)
+    shift = torch.complex(right, down) * (augmentation.translation * 2)
     grid = _affine_grid(angle, zoom, mirror, shift, images.shape[2], images.shape[3])
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

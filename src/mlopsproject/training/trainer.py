@@ -24,7 +24,7 @@ from mlopsproject.training.callbacks import (
     InterruptCheckpoint,
     MetricHistory,
 )
-from mlopsproject.training.hardware import Compute
+from mlopsproject.training.hardware import Compute, keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def build_trainer(
     Raises:
         ConfigError: for settings that Lightning refuses.
     """
-    set_threads(settings)
+    prepare_process(settings)
     try:
         return pl.Trainer(
             accelerator=settings["accelerator"],
@@ -136,8 +136,14 @@ def build_profiler(name: str | None, output: Path) -> Profiler | None:
     return PROFILERS[name](dirpath=output, filename="profile")
 
 
-def set_threads(settings: Mapping[str, Any]) -> None:
-    """Share the cores among this machine's processes, or take `trainer.threads`."""
+def prepare_process(settings: Mapping[str, Any]) -> None:
+    """Settle this process's threads and memory for training.
+
+    The machine's cores are shared among its processes, unless `trainer.threads` says otherwise; on the CPU, freed
+    memory is kept.
+    """
+    if settings["accelerator"] == "cpu":
+        keep_freed_memory()
     if settings["threads"]:
         torch.set_num_threads(int(settings["threads"]))
     elif settings["accelerator"] == "cpu" and isinstance(settings["devices"], int) and settings["devices"] > 1:
