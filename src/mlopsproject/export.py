@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, require, run_job, values
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.errors import DataError
-from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
-from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
-from mlopsproject.training.checkpoints import find_checkpoint, load_module
+from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data
 
 
 def export(config: DictConfig) -> Bundle:
@@ -25,22 +20,13 @@ def export(config: DictConfig) -> Bundle:
         UserError: a missing or damaged checkpoint or data set.
     """
     settings = values(config)
-    module = load_module(find_checkpoint(str(require(settings, "checkpoint")), Path("runs/train")))
-    spec = InputSpec.model_validate(module.hparams["input_spec"])
-    data = {**module.hparams["data"], "root": settings["data"]["root"]}
-    if settings["data"]["name"]:
-        data["name"] = settings["data"]["name"]
-    dataset = open_dataset(data, spec, classes=module.hparams["classes"])
-    if not settings["data"]["name"] and dataset.fingerprint != data["fingerprint"]:
-        raise DataError(
-            f"data set '{dataset.name}' is no longer the one this checkpoint was trained on.",
-            f"Import that data again, or say data.name={dataset.name} to measure on what is there now.",
-        )
+    module = load_module(find_checkpoint(str(require(settings, "checkpoint")), key="checkpoint", file="best.ckpt"))
+    dataset = open_training_data(module, settings["data"]["root"], name=settings["data"]["name"])
     bundle = build_bundle(
         module.network,
         module.hparams["model"],
         dataset,
-        spec,
+        module.input_spec,
         Store.local_folder(settings["store"]["uri"]),
         prefix=bundle_prefix(settings["bundle_name"], module.hparams["model"]),
         export=ExportSettings(**settings["export"]),

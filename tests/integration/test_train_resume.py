@@ -14,10 +14,10 @@ import torch
 from mlopsproject.config import load_config, values
 from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.data.opening import input_spec
-from mlopsproject.train import best_checkpoint, build_module, fit
 from mlopsproject.training.callbacks import MetricHistory
 from mlopsproject.training.hardware import choose_compute
-from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.module import ExpressionModule, build_module
+from mlopsproject.training.run import best_checkpoint, fit
 from mlopsproject.training.tracking import build_loggers
 
 pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")

@@ -15,17 +15,19 @@ import pytest
 import torch
 from PIL import Image
 
+from mlopsproject.benchmark import benchmark
 from mlopsproject.config import load_config
 from mlopsproject.core.bundle import open_bundle
-from mlopsproject.core.errors import UserError
+from mlopsproject.core.errors import BundleError, UserError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.export import export
-from mlopsproject.train import TrainingResult, train
 from mlopsproject.training.checkpoints import load_module
+from mlopsproject.training.parity import measure_parity
+from mlopsproject.training.run import TrainingResult, train
 
 
 class Run(NamedTuple):
@@ -142,6 +144,31 @@ def test_parity_the_same_png_through_data_module_checkpoint_onnx_and_predictor(r
     answers = predictor.predict([path.read_bytes() for path in paths])
     answered = np.array([list(answer.probabilities.values()) for answer in answers])
     assert np.abs(answered - _softmax(logits)).max() <= 1e-4
+
+
+def test_the_parity_command_measures_the_same_contract(run: Run, tmp_path: Path) -> None:
+    assert run.result.bundle is not None
+    overrides = [
+        "what=parity",
+        f"parity.checkpoint={run.output}",
+        f"parity.bundle={run.result.bundle.path}",
+        f"parity.root={run.data}",
+        "parity.images=20",
+    ]
+    figures = benchmark(load_config("benchmark", overrides), tmp_path)
+    assert (figures["images"], figures["int8_images"]) == (20, 40)
+    assert 0 < figures["max_difference"] <= 1e-4
+    assert 0.95 <= figures["int8_agreement"] <= 1
+    assert json.loads((tmp_path / "benchmark.json").read_text()) == figures
+
+
+def test_parity_with_a_bundle_of_other_weights_is_refused(run: Run) -> None:
+    assert run.result.bundle is not None
+    other = load_module(run.result.checkpoint)
+    with torch.no_grad():
+        other.network.head.weight += 1
+    with pytest.raises(BundleError, match="was not made from that checkpoint"):
+        measure_parity(other, run.result.bundle, run.dataset, images=5)
 
 
 def test_int8_answers_like_fp32(run: Run) -> None:

@@ -12,11 +12,11 @@ from mlopsproject.config import config_folder, load_config, values
 from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.opening import input_spec
-from mlopsproject.train import check_settings
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import ExportSettings
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.optimisation import OPTIMISERS, SCHEDULES
+from mlopsproject.training.run import check_settings
 from mlopsproject.training.trainer import MONITORS, build_callbacks
 
 FOLDER = config_folder()

@@ -16,9 +16,10 @@ from mlopsproject.core.preprocess import MIN_JPEG_SIDE
 from mlopsproject.data import cache
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.manifest import CACHE_FOLDER
+from mlopsproject.data.originals import open_origin
 from mlopsproject.data.pipeline import examine_all, worker_count
 from mlopsproject.data.progress import progress_bar
-from mlopsproject.data.sources import Source, open_source
+from mlopsproject.data.sources import Source
 from mlopsproject.data.staging import disk_full, is_disk_full
 
 logger = logging.getLogger(__name__)
@@ -89,11 +90,8 @@ def _write_pixels(
 
 
 def _open_unchanged(info: dict[str, Any], key: cache.CacheKey) -> Source:
-    given = info["source"]["given"]
-    location = Path(info["source"]["location"])
-    own = info["options"]["own_classes"]
     try:
-        return open_source(location if location.exists() else given, own)
+        return open_origin(info)
     except DataError as error:
         raise DataError(
             f"Data set {info['name']!r} has no cache at {key.size} px with {key.channels} channel(s), "

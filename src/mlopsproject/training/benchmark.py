@@ -7,7 +7,7 @@ import multiprocessing
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,13 +24,16 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from mlopsproject.config import load_config, values
+from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.training.callbacks import AveragedWeights
 from mlopsproject.training.datamodule import FaceDataModule
 from mlopsproject.training.factory import build_network
-from mlopsproject.training.hardware import Compute
-from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.hardware import Compute, choose_compute
+from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.networks import count_macs
 from mlopsproject.training.optimisation import build_optimiser
 from mlopsproject.training.trainer import build_trainer, prepare_process
@@ -71,6 +74,36 @@ class Speeds:
             "augmented epoch / compute only": self.augmented / self.compute,
             "ceiling / plain loop": self.ceiling / self.plain,
         }
+
+
+def benchmark_cases(
+    cases: Sequence[Mapping[str, Any]], overrides: Sequence[str] = (), rounds: int = 3
+) -> dict[str, dict[str, float]]:
+    """Measure networks at sizes, with the rest of `configs/train.yaml` as it is.
+
+    Args:
+        cases: each with `model`, `size` and `images` (per epoch).
+        overrides: further ones of `configs/train.yaml`.
+        rounds: how often every side is measured.
+
+    Returns:
+        Speeds and their ratios by case.
+    """
+    figures: dict[str, dict[str, float]] = {}
+    for case in cases:
+        settings = values(
+            load_config("train", [f"model={case['model']}", f"data.size={case['size']}", *overrides, "~logger"])
+        )
+        trainer = settings["trainer"]
+        compute = choose_compute(
+            trainer["accelerator"], trainer["precision"], trainer["channels_last"], trainer["compile"]
+        )
+        spec = input_spec(settings["data"])
+        dataset = open_dataset(settings["data"], spec, classes=resolve_classes(settings["classes"]))
+        speeds = benchmark_training(dataset, spec, settings, compute, images=case["images"], rounds=rounds)
+        name = f"{case['model']} at {case['size']} px, {compute.precision}{', compiled' if compute.compile else ''}"
+        figures[name] = {f"{side}, images/s": speed for side, speed in vars(speeds).items()} | speeds.ratios
+    return figures
 
 
 class _Stopwatch(pl.Callback):
@@ -194,18 +227,9 @@ def _fastest(epoch: Callable[[], None]) -> float:
 def _module(
     dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute, epochs: int
 ) -> ExpressionModule:
-    return ExpressionModule(
-        model=dict(settings["model"]),
-        classes=list(dataset.classes),
-        input_spec=spec.model_dump(mode="json"),
-        optim=dict(settings["optim"]),
-        # The calm last epochs leave work out; here every epoch does all of it.
-        augment={**settings["augment"], "calm_epochs": 0.0},
-        epochs=epochs,
-        lr=settings["lr"],
-        channels_last=compute.channels_last,
-        compile_network=compute.compile,
-    )
+    # The calm last epochs leave work out; here every epoch does all of it.
+    augment = {**settings["augment"], "calm_epochs": 0.0}
+    return build_module({**settings, "augment": augment, "epochs": epochs}, spec, dataset, compute)
 
 
 def _our_epoch(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute) -> float:

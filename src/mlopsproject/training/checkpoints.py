@@ -9,34 +9,41 @@ from typing import Any
 
 import torch
 
-from mlopsproject.core.errors import BundleError
+from mlopsproject.core.errors import BundleError, DataError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import resolve_bundle
+from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.export import load_weights
 from mlopsproject.training.module import ExpressionModule
 
 log = logging.getLogger(__name__)
 
+#: Where training runs write.
+RUNS = Path("runs/train")
 
-def find_checkpoint(resume: str, runs: Path) -> Path:
-    """Turn `resume=PATH|latest` into a checkpoint's path.
+
+def find_checkpoint(given: str, runs: Path = RUNS, *, key: str = "resume", file: str = "last.ckpt") -> Path:
+    """Turn what a config names into a checkpoint's path.
 
     Args:
-        resume: a checkpoint, a run's folder, or `latest` for the newest run that has one.
+        given: a checkpoint, a run's folder, or `latest` for the newest run that has one.
         runs: folder that holds the runs.
+        key: the config key it was given as, for messages.
+        file: which of a run's checkpoints is meant, `last.ckpt` (to go on) or `best.ckpt` (to ship).
 
     Raises:
         BundleError: if there is none.
     """
-    if resume == "latest":
-        found = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if given == "latest":
+        found = sorted(runs.glob(f"*/checkpoints/{file}"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise BundleError(f"resume=latest, but no run under {runs} has a checkpoints/last.ckpt.")
+            raise BundleError(f"{key}=latest, but no run under {runs} has a checkpoints/{file}.")
         return found[-1]
-    path = Path(resume)
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    path = Path(given)
+    path = path / "checkpoints" / file if path.is_dir() else path
     if not path.is_file():
-        raise BundleError(f"resume={resume}: there is no checkpoint {path}.", "Give a .ckpt file or a run's folder.")
+        raise BundleError(f"{key}={given}: there is no checkpoint {path}.", "Give a .ckpt file or a run's folder.")
     return path
 
 
@@ -101,3 +108,25 @@ def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, st
     same_classes = list(bundle.spec.classes) == list(module.hparams["classes"])
     load_weights(module.network, bundle.file("weights.safetensors"), source=uri, head=same_classes)
     log.info("Started from bundle %s%s", bundle.spec.name, "" if same_classes else " with a new head")
+
+
+def open_training_data(module: ExpressionModule, root: str | Path, *, name: str | None = None) -> FaceDataset:
+    """Open the data a module was trained on.
+
+    Args:
+        module: rebuilt from a checkpoint.
+        root: where data sets live.
+        name: another data set to open in its place.
+
+    Raises:
+        DataError: if it is missing or, where no other was asked for, no longer the one it was.
+    """
+    trained_on = module.hparams["data"]
+    data = {**trained_on, "root": root, "name": name or trained_on["name"]}
+    dataset = open_dataset(data, module.input_spec, classes=module.hparams["classes"])
+    if not name and dataset.fingerprint != trained_on["fingerprint"]:
+        raise DataError(
+            f"data set '{dataset.name}' is no longer the one this checkpoint was trained on.",
+            f"Import that data again, or say data.name={dataset.name} to measure on what is there now.",
+        )
+    return dataset

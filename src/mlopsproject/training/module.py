@@ -12,8 +12,10 @@ from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from mlopsproject.core.spec import InputSpec
+from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch
 from mlopsproject.training.factory import build_network
+from mlopsproject.training.hardware import Compute
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -56,7 +58,7 @@ class ExpressionModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        spec = InputSpec.model_validate(input_spec)
+        self.input_spec = spec = InputSpec.model_validate(input_spec)
         self.network = build_network(model, classes=len(classes), channels=spec.channels, size=spec.size)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
@@ -146,3 +148,36 @@ class ExpressionModule(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = build_schedule(optimiser, self.optim, steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build_module(
+    settings: Mapping[str, Any], spec: InputSpec, dataset: FaceDataset, compute: Compute
+) -> ExpressionModule:
+    """The module of a run.
+
+    Args:
+        settings: `model`, `optim`, `augment`, `epochs`, `lr`, `seed` and `data.drop_twins` as in `configs/train.yaml`.
+        spec: the network's input.
+        dataset: to train on.
+        compute: memory layout and compilation.
+
+    Raises:
+        ConfigError: for a network or augmentation that cannot be built from its settings.
+    """
+    return ExpressionModule(
+        model=dict(settings["model"]),
+        classes=list(dataset.classes),
+        input_spec=spec.model_dump(mode="json"),
+        optim=dict(settings["optim"]),
+        augment=dict(settings["augment"]),
+        epochs=int(settings["epochs"]),
+        lr=float(settings["lr"]),
+        channels_last=compute.channels_last,
+        compile_network=compute.compile,
+        seed=int(settings["seed"]),
+        data={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "drop_twins": bool(settings["data"]["drop_twins"]),
+        },
+    )

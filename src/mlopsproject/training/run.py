@@ -1,0 +1,226 @@
+"""A training run from its config to a published bundle."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from rich.console import Console
+
+from mlopsproject.config import command_line, values
+from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.core.store import Store
+from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.opening import input_spec, open_dataset
+from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
+from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
+from mlopsproject.evaluation.report import write_report
+from mlopsproject.evaluation.tables import metrics_table
+from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
+from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
+from mlopsproject.training.checkpoints import find_checkpoint, load_module, start_from_bundle
+from mlopsproject.training.datamodule import FaceDataModule
+from mlopsproject.training.hardware import Compute, choose_compute
+from mlopsproject.training.module import ExpressionModule, build_module
+from mlopsproject.training.tracking import build_loggers, finish, log_bundle
+from mlopsproject.training.trainer import build_callbacks, build_trainer
+
+log = logging.getLogger(__name__)
+
+#: Test pictures that the examples of a report are drawn from.
+_EXAMPLE_POOL = 5_000
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves behind.
+
+    Args:
+        bundle: the sealed bundle; `None` on processes other than the first.
+        checkpoint: the best checkpoint, which the bundle was exported from.
+        history: each epoch's metrics.
+        metrics: the bundle's test metrics.
+    """
+
+    bundle: Bundle | None
+    checkpoint: Path
+    history: list[dict[str, float]]
+    metrics: Mapping[str, Any]
+
+
+def train(config: DictConfig, output: Path) -> TrainingResult:
+    """Train as the config says, export the best checkpoint, measure the bundle on test and publish it.
+
+    Args:
+        config: as composed from `configs/train.yaml`.
+        output: folder of this run, for checkpoints, metrics and plots.
+
+    Raises:
+        UserError: for anything the user can put right, such as missing data or an unknown class.
+    """
+    settings = values(config)
+    check_settings(settings)
+    spec = input_spec(settings["data"])
+    compute = choose_compute(
+        settings["trainer"]["accelerator"],
+        settings["trainer"]["precision"],
+        settings["trainer"]["channels_last"],
+        settings["trainer"]["compile"],
+    )
+    pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
+    dataset = open_dataset(settings["data"], spec, classes=resolve_classes(settings["classes"]))
+    _log_dataset(dataset)
+    module = build_module(settings, spec, dataset, compute)
+    if settings["model"].get("init_from"):
+        start_from_bundle(module, settings["model"]["init_from"], spec, store=settings["store"]["uri"])
+    resume = find_checkpoint(settings["resume"], output.parent) if settings["resume"] else None
+    if resume:
+        load_module(resume, like=module)
+        log.info("Resuming from %s", resume)
+    loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
+    failed = True
+    try:
+        trainer = fit(settings, module, dataset, compute, loggers, output, resume)
+        result = ship(settings, trainer, dataset, spec, loggers, output)
+        failed = False
+    finally:
+        finish(loggers, failed=failed)
+    return result
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse top-level values that no run can have.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    for key, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        if type(settings[key]) is not int or settings[key] < lowest:
+            raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a whole number of at least {lowest}.")
+    if not isinstance(settings["lr"], int | float) or settings["lr"] <= 0:
+        raise ConfigError(f"lr={settings['lr']} is not possible.", "Give a number above 0.")
+
+
+def fit(
+    settings: Mapping[str, Any],
+    module: ExpressionModule,
+    dataset: FaceDataset,
+    compute: Compute,
+    loggers: list[Logger],
+    output: Path,
+    resume: Path | None = None,
+) -> pl.Trainer:
+    """Train a module as the config says.
+
+    Returns:
+        The trainer afterwards; the checkpoints are in `output/checkpoints`.
+
+    Raises:
+        SystemExit: if the run was interrupted; `last.ckpt` is saved then.
+    """
+    data = settings["data"]
+    datamodule = FaceDataModule(
+        dataset,
+        batch_size=int(settings["batch_size"]),
+        seed=int(settings["seed"]),
+        balance=data["balance"],
+        per_class=data["per_class"],
+    )
+    trainer = build_trainer(
+        settings["trainer"],
+        compute,
+        epochs=int(settings["epochs"]),
+        output=output,
+        callbacks=build_callbacks(settings["callbacks"], output, progress=bool(settings["trainer"]["progress"])),
+        loggers=loggers,
+    )
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
+    if trainer.should_stop:
+        log.info("Stopped early after epoch %d: no better %s", trainer.current_epoch, settings["callbacks"]["monitor"])
+    return trainer
+
+
+def ship(
+    settings: Mapping[str, Any],
+    trainer: pl.Trainer,
+    dataset: FaceDataset,
+    spec: InputSpec,
+    loggers: list[Logger],
+    output: Path,
+) -> TrainingResult:
+    """Export a finished run's best checkpoint, measure the bundle on test and publish it; on the first process only."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    history = next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
+    best = best_checkpoint(trainer)
+    if not trainer.is_global_zero:
+        return TrainingResult(None, best, history, {})
+    if not history:
+        log.warning("Nothing was left to train: the checkpoint has seen epochs=%d already", settings["epochs"])
+    elif (output / "metrics.csv").is_file():
+        plot_learning_curves(output / "metrics.csv", output / PLOTS_FOLDER / "learning_curves.png")
+    log.info("Exporting the best checkpoint, %s", best)
+    bundle = build_bundle(
+        load_module(best).network,
+        settings["model"],
+        dataset,
+        spec,
+        Store.local_folder(settings["store"]["uri"]),
+        prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
+        export=ExportSettings(**settings["export"]),
+        seed=int(settings["seed"]),
+        command=command_line("train"),
+    )
+    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
+    metrics = bundle.metrics()
+    report = _report(bundle, dataset, metrics, output)
+    log_bundle(loggers, bundle, metrics, output / PLOTS_FOLDER / "examples.png")
+    Console().print(metrics_table(metrics))
+    log.info("Report: %s", report)
+    log.info("Bundle: %s", bundle.path)
+    return TrainingResult(bundle, best, history, metrics)
+
+
+def best_checkpoint(trainer: pl.Trainer) -> Path:
+    """The best checkpoint of a run; where it made none, the one it resumed from."""
+    callback = trainer.checkpoint_callback
+    assert isinstance(callback, BestCheckpoint)
+    return Path(callback.best_model_path or str(trainer.ckpt_path))
+
+
+def _report(bundle: Bundle, dataset: FaceDataset, metrics: dict[str, Any], output: Path) -> Path:
+    """Write the run's report: the bundle's figures and plots, learning curves, and pictures with their predictions.
+
+    The pictures stay with the run, because bundles are passed on and the faces of a data set often may not be.
+    """
+    folder = output / PLOTS_FOLDER
+    shutil.copytree(bundle.path / PLOTS_FOLDER, folder, dirs_exist_ok=True)
+    rows = dataset.splits["test"][:_EXAMPLE_POOL]
+    predictor = Predictor(bundle)
+    probabilities = predictor.probabilities(predictor.logits(dataset.images[rows])[0])
+    labels = dataset.labels[rows]
+    shown = example_rows(labels, probabilities, EXAMPLE_COLUMNS, 0)
+    plot_examples(dataset.images[rows], labels, probabilities, dataset.classes, shown, folder / "examples.png")
+    return write_report(metrics, output, command=command_line("train"))
+
+
+def _log_dataset(dataset: FaceDataset) -> None:
+    counts = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
+    log.info("Data set '%s': %s images of %s", dataset.name, counts, ", ".join(dataset.classes))
