@@ -73,6 +73,7 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise _explain(job, overrides, error) from error
     if overrides:
+        _check_added(job, overrides)
         _check_kinds(config, _defaults(job, config_folder()), overrides)
     return config
 
@@ -113,6 +114,21 @@ def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
             hint = nearest(key, known) or (f"did you mean '{min(tail)}'?" if tail else f"see configs/{job}.yaml.")
             return ConfigError(f"{key!r} is not a config key of {job};", hint)
     return ConfigError(f"the config of {job} does not compose: {_first_line(error)}")
+
+
+#: What takes arguments of its own, which `+key=value` may add.
+_OPEN_GROUPS = ("model.", "logger.", "hydra.")
+
+
+def _check_added(job: str, overrides: list[str]) -> None:
+    """Refuse `+key=value` where nothing would read the key."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+")
+        if not text.startswith("+") or key.startswith(_OPEN_GROUPS) or (config_folder() / key).is_dir():
+            continue
+        known = _known_keys(job)
+        if key not in known:
+            raise ConfigError(f"nothing in {job} reads {key!r};", nearest(key, known) or f"see configs/{job}.yaml.")
 
 
 #: Words that may stand where the default is a number or a truth value.

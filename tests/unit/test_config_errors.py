@@ -40,6 +40,8 @@ from mlopsproject.core.errors import ConfigError, DataError
         ("data.size=large", "data.size=large is not a number."),
         ("wandb.enabled=yes", "wandb.enabled=yes is not true or false."),
         ("export.int8=no", "export.int8=no is not true or false."),
+        ("+augment.foo=1", "nothing in train reads 'augment.foo'; did you mean 'augment.flip'?"),
+        ("+trainer.presicion=32-true", "nothing in train reads 'trainer.presicion'; did you mean 'trainer.precision'?"),
     ],
 )
 def test_a_wrong_override_names_the_key_and_the_fix(override: str, said: str) -> None:
@@ -47,6 +49,11 @@ def test_a_wrong_override_names_the_key_and_the_fix(override: str, said: str) ->
         load_config("train", ["seed=1", override])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["+model.init=3", "+logger.extra._target_=x"])
+def test_arguments_of_classes_and_groups_may_be_added(override: str) -> None:
+    load_config("train", [override])
 
 
 @pytest.mark.parametrize("job", ["evaluate", "predict", "import_data", "export", "promote", "data_report"])
@@ -58,7 +65,7 @@ def test_every_job_names_the_nearest_key(job: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["epochs=3", "lr=1e-3", "trainer.devices=auto", "callbacks.ema=null", "+new.key=1"]
+    "override", ["epochs=3", "lr=1e-3", "trainer.devices=auto", "callbacks.ema=null", "+model.key=1"]
 )
 def test_a_right_override_is_taken(override: str) -> None:
     assert load_config("train", [override]) is not None

@@ -69,7 +69,8 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
 
     Args:
         path: of the checkpoint.
-        like: refuse a checkpoint whose network, classes or input differ from this module's.
+        like: refuse a checkpoint whose network, classes, input or optimiser differ from this module's: resuming takes
+            the optimiser's state over, learning rate included.
 
     Raises:
         BundleError: if the file is damaged, or is of another architecture than `like`.
@@ -77,11 +78,12 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
     checkpoint = read_checkpoint(path)
     settings = dict(checkpoint["hyper_parameters"])
     if like is not None:
-        for key in ("model", "classes", "input_spec"):
-            if settings.get(key) != like.hparams[key]:
+        for key in ("model", "classes", "input_spec", "lr", "optim"):
+            key, before, now = _difference(key, settings.get(key), like.hparams[key])
+            if before != now:
                 raise BundleError(
-                    f"{path} was trained with {key}={settings.get(key)}, not {like.hparams[key]}.",
-                    "Use the settings it was trained with, or start without resume=.",
+                    f"{path} was trained with {key}={before}, not {now}.",
+                    "Use the settings it was trained with, or start without resume= (model.init_from= takes a bundle).",
                 )
     settings["compile_network"] = False
     try:
@@ -91,6 +93,15 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
         reason = str(error).splitlines()[0]
         raise BundleError(f"{path} does not fit the network it names: {reason}", "Use another checkpoint.") from error
     return module.eval()
+
+
+def _difference(key: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """Narrow two values of a key down to the first entry that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                return f"{key}.{name}", before.get(name), now.get(name)
+    return key, before, now
 
 
 def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, store: str) -> None:

@@ -36,7 +36,12 @@ def make_module() -> Callable[..., ExpressionModule]:
     """An untrained module: ``make_module(classes=("a", "b"), model={...}, size=16)``; equal seeds, equal weights."""
 
     def make(
-        *, classes: tuple[str, ...] = FIVE, model: dict[str, Any] | None = None, size: int = 16, seed: int = 0
+        *,
+        classes: tuple[str, ...] = FIVE,
+        model: dict[str, Any] | None = None,
+        size: int = 16,
+        seed: int = 0,
+        lr: float = 0.1,
     ) -> ExpressionModule:
         torch.manual_seed(seed)
         return ExpressionModule(
@@ -46,7 +51,7 @@ def make_module() -> Callable[..., ExpressionModule]:
             optim=OPTIM,
             augment={"flip": 0.5},
             epochs=2,
-            lr=0.1,
+            lr=lr,
             data={"name": "none", "fingerprint": "0"},
         ).eval()
 

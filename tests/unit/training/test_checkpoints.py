@@ -103,12 +103,13 @@ def test_weights_that_do_not_fit_their_network_are_refused(make_module: MakeModu
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"model": {"_target_": "mlopsproject.training.networks.SEConvNet", "widths": [8]}}, "model="),
+        ({"model": {"_target_": "mlopsproject.training.networks.SEConvNet", "widths": [8]}}, r"model\._target_="),
         ({"classes": ("happy", "sad")}, "classes="),
-        ({"size": 32}, "input_spec="),
+        ({"size": 32}, r"input_spec\.size=16, not 32"),
+        ({"lr": 0.7}, "lr=.*, not 0.7"),
     ],
 )
-def test_a_checkpoint_of_another_architecture_is_refused(
+def test_a_checkpoint_of_another_architecture_or_optimiser_is_refused(
     make_module: MakeModule, checkpoint: Path, changes: dict[str, object], named: str
 ) -> None:
     with pytest.raises(BundleError, match=f"was trained with {named}"):

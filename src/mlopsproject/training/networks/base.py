@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A picture classifier split into an embedding and a linear head.
 
     Subclasses set `head` and implement `embed`. Constructor arguments `classes`, `channels` and `size` are
@@ -15,9 +17,9 @@ class Network(nn.Module):
 
     head: nn.Linear
 
+    @abstractmethod
     def embed(self, image: Tensor) -> Tensor:
         """Map normalised pictures, float `[N, C, H, W]`, to embeddings, float `[N, E]`."""
-        raise NotImplementedError
 
     def forward(self, image: Tensor) -> Tensor:
         """Map normalised pictures, float `[N, C, H, W]`, to logits, float `[N, classes]`."""
