@@ -16,7 +16,9 @@ def summary(result: ImportResult) -> Table:
     """What an import found, as a table: counts per class and split, then every reason for leaving a file out."""
     info = result.info
     left_out = sum(info["excluded"].values())
-    table = Table(title=f"{info['name']}: {info['files']:,} files = {info['rows']:,} images + {left_out:,} left out")
+    title = f"{info['name']}: {info['files']:,} files = {info['rows']:,} images + {left_out:,} left out"
+    # A title wraps at the table's width, which is small for few splits.
+    table = Table(title=title, min_width=len(title) + 2)
     splits = list(info["splits"])
     table.add_column("class")
     for split in splits:
@@ -37,8 +39,9 @@ def import_data(config: DictConfig) -> None:
     console = Console()
     console.print(summary(result))
     twins, conflicts = result.info["twins"], result.info["conflicts"]
+    groups = "1 group" if twins["groups"] == 1 else f"{twins['groups']:,} groups"
     console.print(
-        f"Twins: {twins['images']:,} images in {twins['groups']:,} groups of equal or nearly equal pictures. "
+        f"Twins: {twins['images']:,} images in {groups} of equal or nearly equal pictures. "
         f"Conflicting labels: {conflicts['images']:,} images, {conflicts['dropped_from_train']:,} of them dropped.",
         soft_wrap=True,
     )
