@@ -10,12 +10,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, output_folder, require, run_job, values
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.evaluation.report import write_report
 from mlopsproject.evaluation.tables import metrics_table
-from mlopsproject.evaluation.tracking import log_evaluation
+from mlopsproject.evaluation.tracking import check_wandb, log_evaluation
 
 log = logging.getLogger("mlopsproject.evaluate")
 
@@ -34,6 +35,10 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         UserError: a missing or damaged bundle or data set, an unknown split, classes that do not fit.
     """
     settings = values(config)
+    for key, lowest in (("batch_size", 1), ("bootstrap_samples", 0), ("threads", 1)):
+        if type(settings[key]) is not int or settings[key] < lowest:
+            raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a whole number of at least {lowest}.")
+    check_wandb(settings["wandb"])
     predictor = Predictor.load(
         require(settings, "bundle"),
         precision=settings["precision"],
@@ -52,9 +57,9 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         examples=settings["examples"],
     )
     report = write_report(metrics, output, command=command_line("evaluate"))
-    log_evaluation(settings["wandb"], metrics, output)
     Console().print(metrics_table(metrics))
     log.info("Report: %s", report)
+    log_evaluation(settings["wandb"], metrics, output)
     return metrics
 
 

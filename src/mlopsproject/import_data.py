@@ -45,7 +45,7 @@ def import_data(config: DictConfig) -> None:
         f"Conflicting labels: {conflicts['images']:,} images, {conflicts['dropped_from_train']:,} of them dropped.",
         soft_wrap=True,
     )
-    console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True)
+    console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True, markup=False)
     console.print(f"Look at it:  uv run invoke data-report -o name={name}", soft_wrap=True)
     console.print(f"Train on it: uv run invoke train -o data.name={name}", soft_wrap=True)
 

@@ -46,9 +46,9 @@ def predict(config: DictConfig) -> ScoringResult:
     )
     console = Console()
     console.print(summary(result))
-    console.print(f"Predictions by {predictor.model_version}: {result.output}", soft_wrap=True)
+    console.print(f"Predictions by {predictor.model_version}: {result.output}", soft_wrap=True, markup=False)
     if result.errors:
-        console.print(f"Pictures that could not be used: {result.errors}", soft_wrap=True)
+        console.print(f"Pictures that could not be used: {result.errors}", soft_wrap=True, markup=False)
     return result
 
 

@@ -13,7 +13,7 @@ from mlopsproject.core.promotion import promote as promote_bundle
 def promote(config: DictConfig) -> Promotion:
     """Promote as the config says and print what changed."""
     settings = values(config)
-    promotion = promote_bundle(require(settings, "bundle"), settings["alias"], settings["store"]["uri"])
+    promotion = promote_bundle(require(settings, "bundle"), str(require(settings, "alias")), settings["store"]["uri"])
     checked = ", ".join(promotion.checked)
     Console().print(f"{promotion} (tested: {checked})", soft_wrap=True, highlight=False)
     return promotion

@@ -136,6 +136,33 @@ def test_an_output_of_another_kind_or_the_input_itself_is_refused(faces, predict
     assert (tmp_path / "list.csv").read_text() == "path\nx.png\n"
 
 
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": -1}, {"batch_size": 2.5}])
+def test_a_number_below_one_is_named_before_any_work(faces, predictor, tmp_path, wrong):
+    with pytest.raises(ConfigError, match=rf"{next(iter(wrong))}=.* is not possible"):
+        score(faces, predictor, tmp_path / "out.csv", progress=False, **wrong)
+
+
+def test_an_output_that_is_a_folder_is_refused(faces, predictor, tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(ConfigError, match=r"out\.csv is a folder"):
+        score(faces, predictor, tmp_path / "out.csv", progress=False)
+
+
+def test_tables_of_an_earlier_run_inside_the_input_are_no_pictures(faces, predictor, tmp_path):
+    for _ in range(2):
+        result = score(faces, predictor, faces / "out.csv", progress=True)
+        assert (result.scored, result.failed) == (20, 3)
+
+
+def test_a_missing_picture_whose_name_is_not_utf_8_is_listed(predictor, tmp_path, encode, smooth_picture):
+    (tmp_path / "face.png").write_bytes(encode(smooth_picture()))
+    (tmp_path / "list.txt").write_bytes(b"face.png\nb\xfccher.png\n")
+    result = score(tmp_path / "list.txt", predictor, tmp_path / "out.csv", progress=False)
+    assert (result.scored, result.failed) == (1, 1)
+    (row,) = read_csv(tmp_path / "out.csv.errors.csv")
+    assert row["path"] == "b\\udcfccher.png"
+
+
 def test_an_interruption_leaves_nothing_behind(faces, predictor, tmp_path, monkeypatch):
     calls = []
 

@@ -53,6 +53,32 @@ def test_evaluate_writes_metrics_plots_and_one_page(store: Path, drawn_faces: Pa
     assert "<html" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_evaluate_without_intervals_prints_its_table(
+    store: Path, drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", "bootstrap_samples=0"]
+    assert "intervals_95" not in evaluate(load_config("evaluate", overrides), tmp_path / "run")
+    assert "accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("batch_size=0", "batch_size=0 is not possible"),
+        ("bootstrap_samples=-1", "bootstrap_samples=-1 is not possible"),
+        ("threads=0", "threads=0 is not possible"),
+        ("wandb.mode=onlin", "wandb.mode='onlin' is not known"),
+    ],
+)
+def test_evaluate_refuses_wrong_values_before_any_work(
+    store: Path, drawn_faces: Path, tmp_path: Path, override: str, said: str
+) -> None:
+    overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", override]
+    with pytest.raises(ConfigError, match=said):
+        evaluate(load_config("evaluate", overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_evaluate_of_an_unknown_split_names_the_known_ones(store: Path, drawn_faces: Path, tmp_path: Path) -> None:
     overrides = ["data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}", "split=tests"]
     with pytest.raises(ConfigError, match="did you mean 'test'"):

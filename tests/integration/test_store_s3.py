@@ -158,7 +158,7 @@ def test_the_cache_answers_while_the_server_is_away_and_heals_itself(bucket, mak
     bundle = make_bundle(tmp_path / "models")
     store = Store(bucket)
     store.publish(bundle.path)
-    cached = store.fetch(bundle.name)
+    cached = store.open(bundle.name).path
     (cached / "model.onnx").write_bytes(b"damaged")
     assert store.open(bundle.name).spec == bundle.spec
     assert (cached / "model.onnx").read_bytes() == (bundle.path / "model.onnx").read_bytes()

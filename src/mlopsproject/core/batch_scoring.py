@@ -6,9 +6,10 @@ import itertools
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -82,22 +83,21 @@ def score(
 
     Raises:
         DataError: if there is no picture at all, or none that can be used.
-        ConfigError: if `output` is neither CSV nor Parquet, or is the source itself.
+        ConfigError: if `output` is neither CSV nor Parquet, or is a folder or the source itself; for a number below 1.
         UserError: for a full disk or a folder that cannot be written.
     """
-    check_suffix(output.suffix)
-    if Path(source).resolve() == output.resolve():
-        raise ConfigError(f"output={output} would overwrite the input.", "Give the output another name.")
+    errors = output.with_name(f"{output.name}.errors.csv")
+    _check(source, output, batch_size, workers)
     result = ScoringResult(output)
     start = time.perf_counter()
-    errors = output.with_name(f"{output.name}.errors.csv")
+    own = {output.resolve(), errors.resolve()}
     with staging_folder(output.parent) as place:
         columns = ["path", "label", "confidence", "uncertain", *(f"p_{name}" for name in predictor.spec.classes)]
         with (
             open_table(place / "scored", [*columns, "model_version"], output.suffix) as table,
             open_table(place / "errors", ERROR_COLUMNS, ".csv") as error_table,
         ):
-            for batch in _batches(source, predictor.spec.input, batch_size, workers, progress):
+            for batch in _batches(partial(_entries, source, own), predictor.spec.input, batch_size, workers, progress):
                 _score_batch(batch, predictor, table, error_table, result)
         errors.unlink(missing_ok=True)
         if result.failed:
@@ -108,6 +108,27 @@ def score(
         _replace(place / "scored", output)
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _check(source: str | Path, output: Path, batch_size: int, workers: int | None) -> None:
+    """Refuse before any work what cannot end well."""
+    check_suffix(output.suffix)
+    if Path(source).resolve() == output.resolve():
+        raise ConfigError(f"output={output} would overwrite the input.", "Give the output another name.")
+    if output.is_dir():
+        raise ConfigError(f"output={output} is a folder.", "Give the name of a file.")
+    for key, value in (("batch_size", batch_size), ("workers", workers)):
+        if value is not None and (type(value) is not int or value < 1):
+            raise ConfigError(f"{key}={value} is not possible.", "Give a whole number of at least 1.")
+
+
+def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
+    """The pictures of a source, without the tables that an earlier run left among them."""
+    names = {path.name for path in own}
+    for entry in find_pictures(source):
+        place = entry.location
+        if not (isinstance(place, Path) and place.name in names and place.resolve() in own):
+            yield entry
 
 
 def _score_batch(
@@ -138,12 +159,12 @@ def _score_batch(
 
 
 def _batches(
-    source: str | Path, spec: InputSpec, batch_size: int, workers: int | None, progress: bool
+    entries: Callable[[], Iterator[Entry]], spec: InputSpec, batch_size: int, workers: int | None, progress: bool
 ) -> Iterator[_Decoded]:
     """Decode in threads, a few batches ahead; the bar moves when a batch has been used."""
     threads = workers or min(os.cpu_count() or 1, 8)
     # A count first costs a second per million files and buys an honest estimate of the time left.
-    total = sum(1 for _ in find_pictures(source)) if progress else None
+    total = sum(1 for _ in entries()) if progress else None
     text = TextColumn("[progress.description]{task.description}")
     columns = (text, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     waiting: deque[Future[_Decoded]] = deque()
@@ -153,7 +174,7 @@ def _batches(
         ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool,
     ):
         task = bar.add_task("Scoring", total=total, rate="")
-        for chunk in itertools.chain(_chunks(find_pictures(source), batch_size), itertools.repeat(None)):
+        for chunk in itertools.chain(_chunks(entries(), batch_size), itertools.repeat(None)):
             if chunk is not None:
                 waiting.append(pool.submit(_decode, chunk, spec))
                 if len(waiting) < threads + _AHEAD:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -17,7 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from mlopsproject.core.errors import BundleError, nearest
-from mlopsproject.core.files import put_in_place, sha256_file, staging_folder, writing
+from mlopsproject.core.files import move_folder, put_in_place, sha256_file, staging_folder, writing
 from mlopsproject.core.spec import SCHEMA_VERSION, ModelSpec, Precision
 
 SPEC_FILE: Final = "spec.json"
@@ -134,7 +133,7 @@ def install_folder(folder: Path, destination: Path, name: str) -> Path:
     with staging_folder(destination) as place:
         ready = place / name
         # On another file system this copies; the rename that makes the bundle visible is then still one step.
-        shutil.move(folder, ready)
+        move_folder(folder, ready)
         try:
             put_in_place(ready, target)
         except OSError:

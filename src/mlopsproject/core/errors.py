@@ -15,9 +15,9 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, fix: str = "") -> None:
-        self.message = message
-        self.fix = fix
-        super().__init__(f"{message} {fix}".strip())
+        self.message = printable(message)
+        self.fix = printable(fix)
+        super().__init__(f"{self.message} {self.fix}".strip())
 
 
 class ConfigError(UserError):
@@ -47,6 +47,11 @@ class BundleError(UserError):
 
 class StoreError(UserError):
     """A store (folder, `gs://`, `s3://`) that cannot be reached, read or written."""
+
+
+def printable(text: str) -> str:
+    """Escape what is left of a file name that is not UTF-8, so that the text can be printed and written."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -72,6 +72,36 @@ def staging_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder's files; `target` must not exist.
+
+    Raises:
+        OSError: the first that occurs, with its number; `shutil.copytree` gathers them in an error that has none.
+    """
+    target.mkdir(parents=True)
+    for item in sorted(source.rglob("*")):
+        place = target / item.relative_to(source)
+        if item.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            shutil.copyfile(item, place)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Move a folder, also to another file system; `target` must not exist.
+
+    Raises:
+        OSError: as `copy_folder`.
+    """
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_folder(source, target)
+        shutil.rmtree(source)
+
+
 def put_in_place(folder: Path, target: Path) -> None:
     """Make a finished folder durable and rename it to `target`, which must not exist.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mlopsproject.core.errors import DataError, ImageError
+from mlopsproject.core.errors import DataError, ImageError, printable
 
 LIST_SUFFIXES: Final = (".txt", ".csv")
 _IGNORED: Final = ("thumbs.db", "desktop.ini")
@@ -49,7 +49,8 @@ def find_pictures(source: str | Path) -> Iterator[Entry]:
     """List the pictures of a source one by one, in a stable order.
 
     Args:
-        source: a picture file; a folder, searched to any depth, where every file but hidden ones counts; a list file
+        source: a picture file; a folder, searched to any depth (links too), where every file but hidden ones counts and
+            a subfolder that may not be read counts as a picture that cannot be used; a list file
             (`.txt` with one path or URL per line, or `.csv` with a column `path`); or an http(s) URL of a picture.
             Relative paths of a list are looked for from the working directory, then beside the list.
 
@@ -69,18 +70,31 @@ def find_pictures(source: str | Path) -> Iterator[Entry]:
     elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
         yield from _from_list(path)
     elif path.exists():
-        yield Entry(_printable(text), path)
+        yield Entry(printable(text), path)
     else:
         raise DataError(f"input={text} does not exist.", "Give a picture, a folder, a .txt or .csv list, or a URL.")
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    closed: list[OSError] = []
+    seen = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and _is_new(Path(parent, name), seen))
         for name in sorted(files):
             if not name.startswith(".") and name.lower() not in _IGNORED:
                 path = Path(parent, name)
-                yield Entry(_printable(path.as_posix()), path)
+                yield Entry(printable(path.as_posix()), path)
+    # As if it were a picture, which ends on the list of what could not be used.
+    for error in closed:
+        yield Entry(printable(Path(error.filename).as_posix()), Path(error.filename))
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether a folder was not reached before, by a link or otherwise."""
+    real = os.path.realpath(folder)
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
 
 
 def _from_list(path: Path) -> Iterator[Entry]:
@@ -94,7 +108,7 @@ def _from_list(path: Path) -> Iterator[Entry]:
                 elif name:
                     found = Path(name)
                     place = found if found.is_absolute() or found.exists() else path.parent / found
-                    yield Entry(_printable(name), place)
+                    yield Entry(printable(name), place)
     except csv.Error as error:
         raise DataError(f"{path} is not a readable CSV file ({error}).") from error
     except OSError as error:
@@ -108,10 +122,6 @@ def _csv_names(stream: Iterator[str], path: Path) -> Iterator[str]:
         raise DataError(f"{path} has no column 'path'; it has {columns}.", "Name the column of the pictures 'path'.")
     for row in reader:
         yield (row["path"] or "").strip()
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _fetch(url: str) -> bytes:

@@ -49,6 +49,7 @@ def promote(name_or_uri: str | Path, alias: str = "production", store: str | Pat
         BundleError: if the bundle is damaged or does not answer sensibly; the alias stays as it was.
         StoreError: if the store cannot be read or written, or the alias cannot be a name.
     """
+    Store.check_alias(alias)
     bundle = resolve_bundle(name_or_uri, store)
     checked = check_bundle(bundle)
     target = Store(store)

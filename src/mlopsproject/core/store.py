@@ -20,7 +20,7 @@ from typing import Any, Final
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
 from mlopsproject.core.connections import connect
 from mlopsproject.core.errors import BundleError, StoreError, UserError, nearest
-from mlopsproject.core.files import atomic_file, staging_folder
+from mlopsproject.core.files import atomic_file, copy_folder, staging_folder
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,17 @@ class Store:
     def local_folder(uri: str | Path) -> Path:
         """Where new bundles of a store are sealed: its folder, or `models` for a bucket, to be published from there."""
         return Store(uri).folder or Path("models")
+
+    @staticmethod
+    def check_alias(alias: object) -> str:
+        """An alias that can be one, as it is.
+
+        Raises:
+            StoreError: for anything else.
+        """
+        if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
+            raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
+        return alias
 
     @cached_property
     def _fs(self) -> Any:
@@ -108,8 +119,7 @@ class Store:
         Raises:
             StoreError: if the store has no such bundle, cannot be written, or the alias cannot be a name.
         """
-        if not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
-            raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
+        self.check_alias(alias)
         if not self.exists(name):
             raise StoreError(f"{self.uri} has no bundle {name}, so {alias} cannot point at it.", "Publish it first.")
         try:
@@ -170,10 +180,6 @@ class Store:
             bundle = open_bundle(place / name)
             return Bundle(install_folder(place / name, cache, name), bundle.spec)
 
-    def fetch(self, name: str) -> Path:
-        """Local folder of a bundle, verified; see `open`."""
-        return self.open(name).path
-
     def publish(self, path: str | Path) -> str:
         """Copy a bundle into the store, unless it is there already. The bundle itself stays where it is.
 
@@ -193,7 +199,7 @@ class Store:
             return bundle.name
         if self.folder is not None:
             with staging_folder(self.folder) as place:
-                shutil.copytree(bundle.path, place / bundle.name)
+                copy_folder(bundle.path, place / bundle.name)
                 install_folder(place / bundle.name, self.folder, bundle.name)
         else:
             self._upload(bundle)

@@ -49,12 +49,6 @@ class RiskCoverage:
         widths = np.diff(self.coverage, prepend=0.0)
         return float(np.sum(widths * self.risk))
 
-    def at_coverage(self, coverage: float) -> float:
-        """Return the risk at the smallest coverage of at least `coverage` (0-1)."""
-        # The tolerance keeps a coverage of 0.7 from missing 7/10 by one rounding step.
-        index = int(np.searchsorted(self.coverage, coverage - 1e-12))
-        return float(self.risk[min(index, len(self.risk) - 1)])
-
 
 @dataclass(frozen=True)
 class AbstainFit:

@@ -22,7 +22,7 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     for label, row in metrics["per_class"].items():
         table.add_row(label, *(_percent(row[key]) for key in ("precision", "recall", "f1")), f"{row['support']:,}")
     table.add_section()
-    intervals = metrics["intervals_95"]
+    intervals = metrics.get("intervals_95", {})
     overall = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
     for key, title in overall.items():
         span = intervals.get(key)

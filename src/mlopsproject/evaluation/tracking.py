@@ -22,19 +22,24 @@ def check_wandb(settings: Mapping[str, Any]) -> None:
         settings: the config's `wandb` group: `enabled`, `mode`.
 
     Raises:
-        ConfigError: for an unknown mode, or `online` while nobody is logged in.
+        ConfigError: for an unknown mode, `online` while nobody is logged in, or W&B not installed.
     """
     mode = str(settings["mode"])
     if mode not in WANDB_MODES:
         raise ConfigError(f"wandb.mode={mode!r} is not known.", f"Choose one of {', '.join(WANDB_MODES)}.")
-    if settings["enabled"] and mode == "online":
+    if not settings["enabled"]:
+        return
+    try:
         import wandb
-
-        if not wandb.api.api_key:
-            raise ConfigError(
-                "wandb.mode=online, but nobody is logged in to W&B.",
-                "Run `uv run wandb login`, set WANDB_API_KEY, or use wandb.mode=offline.",
-            )
+    except ImportError as error:
+        raise ConfigError(
+            "wandb.enabled=true needs the package wandb, which is not installed.", "Install the extra 'train'."
+        ) from error
+    if mode == "online" and not wandb.api.api_key:
+        raise ConfigError(
+            "wandb.mode=online, but nobody is logged in to W&B.",
+            "Run `uv run wandb login`, set WANDB_API_KEY, or use wandb.mode=offline.",
+        )
 
 
 def log_evaluation(settings: Mapping[str, Any], metrics: Mapping[str, Any], output: Path) -> None:
@@ -45,10 +50,7 @@ def log_evaluation(settings: Mapping[str, Any], metrics: Mapping[str, Any], outp
         metrics: content of `metrics.json`.
         output: the evaluation's folder; its plots are logged, and W&B's local files go there.
 
-    Raises:
-        ConfigError: see `check_wandb`.
     """
-    check_wandb(settings)
     if not settings["enabled"]:
         return
     import wandb

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from mlopsproject.core.errors import UserError
-from mlopsproject.core.files import atomic_file, sha256_file, staging_folder, writing
+from mlopsproject.core.files import atomic_file, copy_folder, move_folder, sha256_file, staging_folder, writing
 
 
 def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
@@ -55,6 +55,33 @@ def test_a_full_disk_and_missing_rights_are_user_errors(tmp_path, number, messag
 def test_other_failures_pass(tmp_path):
     with pytest.raises(OSError, match="reason"), writing(tmp_path):
         raise OSError(errno.EIO, "reason")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "from" / "plots").mkdir(parents=True)
+    (tmp_path / "from" / "a.txt").write_text("a")
+    (tmp_path / "from" / "plots" / "b.txt").write_text("b")
+    return tmp_path / "from"
+
+
+def test_a_folder_moves_to_another_file_system_too(folder, tmp_path, monkeypatch):
+    def other_file_system(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("pathlib.Path.rename", other_file_system)
+    move_folder(folder, tmp_path / "to")
+    assert (tmp_path / "to" / "plots" / "b.txt").read_text() == "b"
+    assert not folder.exists()
+
+
+def test_a_disk_that_fills_while_a_folder_is_copied_keeps_its_error_number(folder, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(UserError, match="No space left"), writing(tmp_path):
+        copy_folder(folder, tmp_path / "to")
 
 
 def test_hash_is_sha256(tmp_path):

@@ -37,6 +37,31 @@ def test_a_folder_is_searched_to_any_depth_in_a_stable_order(tmp_path):
     assert names(tmp_path) == [f"{tmp_path}/{name}" for name in expected]
 
 
+def test_linked_folders_are_searched_once(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.jpg").touch()
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "again").symlink_to(tmp_path / "elsewhere")
+    (folder / "itself").symlink_to(folder)
+    assert len(names(folder)) == 1
+
+
+def test_a_folder_that_may_not_be_read_is_listed_in_place_of_its_pictures(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "1.jpg").touch()
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert names(tmp_path) == [f"{tmp_path}/1.jpg", f"{tmp_path}/closed"]
+
+
 def test_a_text_list_names_paths_and_urls(tmp_path):
     (tmp_path / "beside.jpg").touch()
     lines = ["beside.jpg", "", "  /absolute/face.png  ", "https://example.org/face.jpg"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlopsproject.core.bundle import open_bundle, seal_bundle
-from mlopsproject.core.errors import BundleError
+from mlopsproject.core.errors import BundleError, StoreError
 from mlopsproject.core.promotion import promote
 from mlopsproject.core.store import Store
 
@@ -33,6 +33,14 @@ def test_a_bundle_from_elsewhere_is_published_first(make_bundle, tmp_path):
     bundle = make_bundle(tmp_path / "here")
     promote(bundle.path, "production", tmp_path / "there")
     assert Store(tmp_path / "there").names() == [bundle.name]
+
+
+@pytest.mark.parametrize("alias", ["", "a/b", None, "two words"])
+def test_an_alias_that_cannot_be_one_is_refused_before_anything_is_published(make_bundle, tmp_path, alias):
+    bundle = make_bundle(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot be an alias"):
+        promote(bundle.path, alias, tmp_path / "models")
+    assert Store(tmp_path / "models").names() == []
 
 
 def test_a_damaged_bundle_leaves_the_alias(make_bundle, tmp_path):

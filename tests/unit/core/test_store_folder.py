@@ -25,7 +25,7 @@ def test_publishing_copies_the_bundle_and_keeps_the_original(tiny_bundle, tmp_pa
     assert store.publish(tiny_bundle.path) == tiny_bundle.name
     assert store.names() == [tiny_bundle.name]
     assert store.open(tiny_bundle.name).spec == tiny_bundle.spec
-    assert store.fetch(tiny_bundle.name) == tmp_path / "models" / tiny_bundle.name
+    assert store.open(tiny_bundle.name).path == tmp_path / "models" / tiny_bundle.name
     assert tiny_bundle.path.exists()
     assert [item.name for item in (tmp_path / "models").iterdir()] == [tiny_bundle.name]
 

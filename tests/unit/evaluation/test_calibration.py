@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from mlopsproject.evaluation.calibration import (
     expected_calibration_error,
-    fit_abstain_threshold,
     fit_abstention,
     fit_temperature,
     reliability_bins,
@@ -108,11 +107,6 @@ class TestRiskCoverage:
         other = risk_coverage(confidence, np.array([False, True, True, True]))
         assert one.risk.tolist() == other.risk.tolist() == [0.0, 0.25]
 
-    @pytest.mark.parametrize(("coverage", "risk"), [(0.1, 0.0), (2 / 3, 0.0), (0.7, 1 / 3), (1.0, 1 / 3)])
-    def test_reads_the_risk_at_a_coverage(self, coverage: float, risk: float) -> None:
-        curve = risk_coverage(np.array([0.9, 0.5, 0.7]), np.array([True, False, True]))
-        assert curve.at_coverage(coverage) == pytest.approx(risk)
-
     def test_needs_an_image(self) -> None:
         with pytest.raises(ValueError, match="at least one image"):
             risk_coverage(np.array([]), np.array([]))
@@ -126,7 +120,7 @@ class TestAbstainThreshold:
         assert (fit.threshold, fit.coverage, fit.risk, fit.attained) == (0.6, 0.8, 0.25, True)
 
     def test_answers_everything_when_the_whole_set_is_good_enough(self) -> None:
-        assert fit_abstain_threshold(np.array([0.9, 0.4]), np.array([True, True])) == 0.0
+        assert fit_abstention(np.array([0.9, 0.4]), np.array([True, True])).threshold == 0.0
 
     def test_falls_back_to_the_least_coverage_when_the_risk_is_out_of_reach(self) -> None:
         fit = fit_abstention(np.array([0.9, 0.8, 0.7, 0.6]), np.zeros(4, bool), max_risk=0.1, min_coverage=0.5)
