@@ -84,7 +84,7 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed against a plain baseline in the same run (what=train or what=import)."""
+    """Measure speed against a plain baseline, or a bundle against its checkpoint (what=train, import or parity)."""
     _job(c, "benchmark", override)
 
 

@@ -89,7 +89,7 @@ def test_twins_agree_with_those_the_data_set_knows(staging: Path, faces: FaceDat
     predictor = Predictor.from_folder(staging, verify=False)
     metrics = evaluate_bundle(predictor, faces, "test", tmp_path, bootstrap_samples=0, plots=False, progress=False)
     assert metrics["twins"]["exact"] == 1
-    assert metrics["twins"]["near"] == faces.twin_mask("test").sum()
+    assert metrics["twins"]["near"] == faces.info["twins"]["with_twin_in_train"]["test"]
     assert metrics["without_twins"]["images"] == metrics["images"] - metrics["twins"]["near"]
 
 

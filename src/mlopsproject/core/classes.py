@@ -32,30 +32,40 @@ def canonical_class(name: str, extra: Iterable[str] = ()) -> str | None:
 
     Args:
         name: as found, in any case, for example ``Suprise``.
-        extra: further class names that count as known (a user's own list).
+        extra: further class names that count as known (a user's own list), in any case, with spaces or `_`.
 
     Returns:
         The class name, or ``None`` if the name is unknown.
     """
-    key = name.strip().lower().replace(" ", "_")
-    own = {item.lower(): item for item in extra}
-    return own.get(key) or _CANONICAL.get(key)
+    key = _normal(name)
+    return key if key in map(_normal, extra) else _CANONICAL.get(key)
 
 
 def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     """Turn a preset name or a list into the tuple of classes in output order.
 
     Raises:
-        ConfigError: for an unknown preset, fewer than two classes, or a class named twice.
+        ConfigError: for an unknown preset, something that is no list, fewer than two classes, or a class named twice.
     """
     if isinstance(classes, str):
         if classes in PRESETS:
             return PRESETS[classes]
         hint = nearest(classes, PRESETS) or f"Presets: {', '.join(PRESETS)}; or give a list such as [happy,sad]."
         raise ConfigError(f"classes={classes!r} is not a preset;", hint)
-    names = tuple(canonical_class(str(name)) or str(name).strip().lower() for name in classes)
+    given: object = classes
+    if not isinstance(given, Sequence):
+        raise ConfigError(
+            f"classes={given!r} is neither a preset nor a list.",
+            f"Presets: {', '.join(PRESETS)}; or give a list such as [happy,sad].",
+        )
+    names = tuple(canonical_class(str(name)) or _normal(str(name)) for name in classes)
     if len(names) < 2:
         raise ConfigError(f"classes={list(classes)!r} names fewer than two classes.", "Give at least two.")
     if len(set(names)) != len(names):
         raise ConfigError(f"classes={list(classes)!r} names one class twice (after aliases: {list(names)}).")
     return names
+
+
+def _normal(name: str) -> str:
+    """Spell a name the one way that all its spellings share: `Very happy` is `very_happy`."""
+    return "_".join(name.lower().split())

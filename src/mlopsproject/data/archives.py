@@ -20,6 +20,23 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip")
 #: What a cut-off or corrupt archive raises, in whatever layer notices it first.
 ARCHIVE_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError)
+#: The same for one zip member, which can also be encrypted or packed in a way that is not read.
+MEMBER_DAMAGE = (*ARCHIVE_DAMAGE, RuntimeError)
+
+
+def is_zip(path: Path) -> bool:
+    """Say whether a file is a zip archive, and not a tar that merely ends in one: a tar is known by its beginning."""
+    try:
+        tar = tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError):  # cut off within its first member
+        tar = True
+    return not tar and zipfile.is_zipfile(path)
+
+
+def single_entry(file: Path) -> Iterator[Entry]:
+    """Give a file that is neither folder nor archive as its own only entry."""
+    found = file.stat()
+    yield Entry(_printable(file.name), found.st_size, str(found.st_mtime_ns), lambda: file.open("rb"), str(file))
 
 
 def folder_entries(root: Path) -> Iterator[Entry]:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.spec import ResizeFilter
-from mlopsproject.data.cache import CacheKey, open_cache
-from mlopsproject.data.manifest import CACHE_FOLDER, codes, column, read_import, read_manifest
-from mlopsproject.data.rebuild import build_cache
+from mlopsproject.data.cache import CacheKey
+from mlopsproject.data.manifest import codes, column, read_import, read_manifest
+from mlopsproject.data.rebuild import cached_images
 from mlopsproject.data.splits import SPLITS
 
 logger = logging.getLogger(__name__)
@@ -46,15 +46,6 @@ class FaceDataset:
     manifest: pa.Table = field(repr=False)
     fingerprint: str
     info: dict[str, Any] = field(repr=False)
-
-    def twin_mask(self, split: str) -> NDArray[np.bool_]:
-        """Mark the images of a split that have a twin (exact, near or mirrored) in train.
-
-        Returns:
-            bool, one per entry of `splits[split]`.
-        """
-        group = column(self.manifest, "group")
-        return np.isin(group[self.splits[split]], group[self.splits["train"]])
 
 
 def load_dataset(
@@ -93,10 +84,7 @@ def load_dataset(
     info = read_import(folder)
     manifest = read_manifest(folder)
     key = CacheKey(info["fingerprint"], size, channels, resize_filter)
-    path = folder / CACHE_FOLDER / key.file_name
-    if not path.exists():
-        build_cache(folder, info, manifest, key, workers=workers, progress=progress)
-    images = open_cache(path, key.shape(manifest.num_rows))
+    images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
     labels = _labels(manifest, chosen)
     splits = _splits(manifest, labels, drop_twins)
     if complete:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.image_statistics import STATISTICS, image_statistics
-from mlopsproject.data.cache import CacheKey, open_cache
-from mlopsproject.data.manifest import CACHE_FOLDER, EXCLUDED_FILE, codes, column, read_import, read_manifest
+from mlopsproject.data.cache import CacheKey
+from mlopsproject.data.manifest import EXCLUDED_FILE, codes, column, read_import, read_manifest
+from mlopsproject.data.rebuild import cached_images
 from mlopsproject.data.splits import SPLITS
 
 #: Share of images that an ordinary random split trains on.
@@ -98,22 +99,19 @@ def dataset_facts(name: str, root: Path = Path("data"), *, sample: int = 50_000,
 
 
 def dataset_images(name: str, root: Path = Path("data")) -> NDArray[np.uint8]:
-    """Open the images as cached by the import.
+    """Open the images as cached by the import; a cache that is gone is built again from the source.
 
     Returns:
         uint8 `[N, C, H, W]`, one per manifest row, mapped from disk.
 
     Raises:
-        DataError: no such data set, or its cache is missing or damaged.
+        DataError: no such data set, its cache is damaged, or it is gone and so is the source.
     """
     folder = Path(root) / name
     info = read_import(folder)
     options = info["options"]
     key = CacheKey(info["fingerprint"], options["size"], options["channels"], options["resize_filter"])
-    path = folder / CACHE_FOLDER / key.file_name
-    if not path.exists():
-        raise DataError(f"The cache {path} is missing.", f"Import {name} again.")
-    return open_cache(path, key.shape(info["rows"]))
+    return cached_images(folder, info, read_manifest(folder), key)
 
 
 def _balance(manifest: pa.Table, by: str, empty: str) -> dict[str, dict[str, int]]:
@@ -133,12 +131,18 @@ def _balance(manifest: pa.Table, by: str, empty: str) -> dict[str, dict[str, int
 def _excluded(path: Path) -> tuple[dict[str, int], dict[str, list[dict[str, str]]]]:
     counts: Counter[str] = Counter()
     examples: dict[str, list[dict[str, str]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            counts[row["reason"]] += 1
-            listed = examples.setdefault(row["reason"], [])
-            if len(listed) < _EXAMPLES:
-                listed.append({"path": row["path"], "detail": row["detail"]})
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                counts[row["reason"]] += 1
+                listed = examples.setdefault(row["reason"], [])
+                if len(listed) < _EXAMPLES:
+                    listed.append({"path": row["path"], "detail": row["detail"]})
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(
+            f"{path} is missing or damaged ({reason}).", f"Delete {path.parent} and import it again."
+        ) from error
     return dict(counts.most_common()), examples
 
 

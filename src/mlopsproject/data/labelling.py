@@ -64,7 +64,7 @@ def unknown_class(name: str, where: str, own: Iterable[str] = ()) -> DataError:
     """Build the error for a folder or label that names no known class."""
     known = (*KNOWN, *own)
     hint = nearest(name.lower(), known)
-    fix = f"Known (with their usual spellings): {', '.join(known)}. Rename it, or name it in classes=[...]."
+    fix = f"Known (in their usual spellings): {', '.join(known)}. Rename it, or import with classes=[...] naming it."
     return DataError(f"Unknown class {name!r} ({where}){'; ' + hint if hint else '.'}", fix)
 
 

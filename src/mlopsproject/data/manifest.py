@@ -74,6 +74,8 @@ def read_import(folder: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = info["format"]
+        if found == FORMAT:
+            _require_keys(info)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(f"{path} is damaged ({error}).", f"Delete {folder} and import it again.") from error
     if found != FORMAT:
@@ -81,6 +83,14 @@ def read_import(folder: Path) -> dict[str, Any]:
             f"{path} has format {found}; this version reads {FORMAT}.", f"Delete {folder} and import it again."
         )
     return info
+
+
+def _require_keys(info: dict[str, Any]) -> None:
+    """Look up what every reader relies on; a missing one raises ``KeyError``."""
+    for name in ("name", "files", "rows", "fingerprint", "options"):
+        info[name]
+    for name in ("given", "location", "fingerprint"):
+        info["source"][name]
 
 
 def read_manifest(folder: Path) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mlopsproject.core.classes import KNOWN
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.data.importer import import_dataset
 from mlopsproject.data.labelling import own_classes
-from mlopsproject.data.manifest import IMPORT_FILE
+from mlopsproject.data.manifest import IMPORT_FILE, read_import
+from mlopsproject.data.placing import restore_replaced
 from mlopsproject.data.sources import open_source
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def open_dataset(
     """Open the data set `data.name` at the network's input size.
 
     A folder of that name in the working directory (as DVC pulls `train_data/`) is imported first if that has not
-    happened, and again when its files have changed since.
+    happened, and again, with the same options, when its files have changed since.
 
     Args:
         data: the config's `data` group: `name`, `root`, `drop_twins`, `progress`.
@@ -53,32 +54,58 @@ def open_dataset(
 
 
 def import_folder(name: str, root: Path, spec: InputSpec, classes: Sequence[str]) -> None:
-    """Import the folder `name` of the working directory, unless there is none or it has been imported as it is."""
-    folder = Path(name)
-    if not folder.is_dir() or not _needs_import(folder, root / name / IMPORT_FILE, classes):
+    """Import the folder `name` of the working directory, unless there is none or it has been imported as it is.
+
+    A folder that has changed is imported again with the options of its last import.
+
+    Args:
+        name: of the folder and of the data set.
+        root: where data sets live.
+        spec: the input to cache for, if it is the first import.
+        classes: the chosen classes, which may name further ones of the user's own.
+
+    Raises:
+        UserError: a damaged `import.json`, or what `import_dataset` raises.
+    """
+    folder, own = Path(name), own_classes(classes)
+    restore_replaced(root / name)
+    if not folder.is_dir():
         return
-    log.info("Importing %s/ as data set '%s'", folder, name)
-    import_dataset(
-        folder,
-        name,
-        root=root,
-        classes=classes,
-        size=spec.size,
-        channels=spec.channels,
-        resize_filter=spec.resize_filter,
-    )
+    if not (root / name / IMPORT_FILE).is_file():
+        log.info("Importing %s/ as data set '%s'", folder, name)
+        import_dataset(
+            folder,
+            name,
+            root=root,
+            classes=(*KNOWN, *own),
+            size=spec.size,
+            channels=spec.channels,
+            resize_filter=spec.resize_filter,
+        )
+        return
+    info = read_import(root / name)
+    # Imported from elsewhere under this name: that is what the user wants to train on.
+    if _is_own(folder, info["source"]):
+        _import_again_if_changed(folder, name, root, info, own)
 
 
-def _needs_import(folder: Path, record: Path, classes: Sequence[str]) -> bool:
-    """Whether the folder was never imported, or has changed since."""
-    if not record.is_file():
+def _import_again_if_changed(
+    folder: Path, name: str, root: Path, info: Mapping[str, Any], own: tuple[str, ...]
+) -> None:
+    options = dict(info["options"])
+    own = tuple(dict.fromkeys((*own_classes((*KNOWN, *options.pop("own_classes"))), *own)))
+    if open_source(folder, own).scan().fingerprint != info["source"]["fingerprint"]:
+        log.info("%s/ has changed: importing it again as data set '%s', with the same options", folder, name)
+        import_dataset(folder, name, root=root, classes=(*KNOWN, *own), **options)
+
+
+def _is_own(folder: Path, source: Mapping[str, Any]) -> bool:
+    """Whether a data set was imported from this folder, which may have moved since, together with the project."""
+    here, location = folder.resolve(), Path(source["location"])
+    if here in (location, Path(source["given"]).expanduser().resolve()):
         return True
-    source = json.loads(record.read_text(encoding="utf-8"))["source"]
-    if Path(source["location"]) != folder.resolve():
-        # Imported from elsewhere under this name: that is what the user wants to train on.
-        return False
-    fingerprint: str = open_source(folder, own_classes(classes)).scan().fingerprint
-    return bool(fingerprint != source["fingerprint"])
+    # Another name means another source, such as an archive deleted after its import.
+    return not location.exists() and location.name == here.name
 
 
 def input_spec(data: Mapping[str, Any]) -> InputSpec:

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.preprocess import MIN_JPEG_SIDE
@@ -24,6 +26,37 @@ from mlopsproject.data.staging import disk_full, is_disk_full
 
 logger = logging.getLogger(__name__)
 _SLICE = 65536
+
+
+def cached_images(
+    folder: Path,
+    info: dict[str, Any],
+    manifest: pa.Table,
+    key: cache.CacheKey,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+) -> NDArray[np.uint8]:
+    """Open the cache for `key`; build it from the source first if there is none.
+
+    Args:
+        folder: `data/<name>`.
+        info: its `import.json`.
+        manifest: its manifest.
+        key: size, channels and filter wanted.
+        workers: processes for building; ``None`` for one per core.
+        progress: show a progress bar while building.
+
+    Returns:
+        uint8 `[N, C, H, W]`, one per manifest row, mapped from disk.
+
+    Raises:
+        DataError: the cache is damaged, or what `build_cache` raises.
+    """
+    path = folder / CACHE_FOLDER / key.file_name
+    if not path.exists():
+        build_cache(folder, info, manifest, key, workers=workers, progress=progress)
+    return cache.open_cache(path, key.shape(manifest.num_rows))
 
 
 def build_cache(

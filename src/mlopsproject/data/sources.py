@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from mlopsproject.core.errors import DataError, nearest
 from mlopsproject.data.archives import (
-    ARCHIVE_DAMAGE,
     ARCHIVE_SUFFIXES,
+    MEMBER_DAMAGE,
     damaged_archive,
     folder_entries,
+    is_zip,
     read_limited,
+    single_entry,
     tar_entries,
     zip_entries,
 )
@@ -96,57 +98,54 @@ class Source:
     def _entries(self) -> Iterator[Entry]:
         if self.location.is_dir():
             return folder_entries(self.location)
-        name = self.location.name.lower()
-        if zipfile.is_zipfile(self.location):
+        if is_zip(self.location):
             return zip_entries(self.location)
-        if name.endswith(ARCHIVE_SUFFIXES):
-            return tar_entries(self.location)
-        status = self.location.stat()
-        entry = Entry(
-            self.location.name,
-            status.st_size,
-            str(status.st_mtime_ns),
-            lambda: self.location.open("rb"),
-            str(self.location),
-        )
-        return iter((entry,))
+        if self.location.name.lower().endswith(".csv"):
+            return single_entry(self.location)
+        return tar_entries(self.location)
 
     def _expand(self, entry: Entry, read: bool) -> Iterator[Item]:
         """Turn one file into its item, or a FER-style CSV into one item per row."""
         if entry.reason:
             yield Item(entry.path, reason=entry.reason, detail=entry.detail)
             return
-        if entry.path.lower().endswith(".csv") and (rows := self._csv_rows(entry)) is not None:
-            yield from rows
+        if not entry.path.lower().endswith(".csv"):
+            yield self._file(entry, read)
             return
+        with self._damage_named(entry), entry.open() as stream:
+            # Files, zip and tar members all come as buffered streams, which can look ahead.
+            if is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]
+                yield from read_rows(stream, entry.path, self.own)
+            else:
+                yield self._file(entry, read, stream)
+
+    @contextmanager
+    def _damage_named(self, entry: Entry) -> Iterator[None]:
+        """Turn what a damaged archive raises while one of its members is read into the error that says so."""
+        try:
+            yield
+        except MEMBER_DAMAGE as error:
+            if entry.file is not None:
+                raise
+            raise damaged_archive(self.location, error) from error
+
+    def _file(self, entry: Entry, read: bool, opened: IO[bytes] | None = None) -> Item:
+        """Turn a file that is no list of pictures into its item; a tar member is open already if it was looked at."""
         label, split, reason, detail = label_path(entry.path, self.own)
         if not reason and entry.size > MAX_FILE_BYTES:
             reason, detail = "too_large", f"{entry.size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
         if entry.file is not None:
-            yield Item(entry.path, label, split, entry.file, "file", reason, detail)
-            return
+            return Item(entry.path, label, split, entry.file, "file", reason, detail)
         item = Item(entry.path, label, split, reason=reason, detail=detail)
-        yield item if reason or not read else self._with_bytes(item, entry)
+        return item if reason or not read else self._with_bytes(item, entry, opened)
 
-    def _csv_rows(self, entry: Entry) -> Iterator[Item] | None:
-        stream = entry.open()
-        # Files, zip and tar members all come as buffered streams, which can look ahead.
-        if is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]
-            return self._closing_rows(stream, entry.path)
-        stream.close()
-        return None
-
-    def _closing_rows(self, stream: IO[bytes], path: str) -> Iterator[Item]:
-        with stream:
-            yield from read_rows(stream, path, self.own)
-
-    def _with_bytes(self, item: Item, entry: Entry) -> Item:
+    def _with_bytes(self, item: Item, entry: Entry, opened: IO[bytes] | None) -> Item:
         try:
-            with entry.open() as stream:
+            with opened or entry.open() as stream:
                 data = read_limited(stream, MAX_FILE_BYTES)
-        except (*ARCHIVE_DAMAGE, RuntimeError, NotImplementedError) as error:
+        except MEMBER_DAMAGE as error:
             # A zip member can be corrupt alone; a tar stream cannot go on after damage.
-            if not zipfile.is_zipfile(self.location):
+            if not is_zip(self.location):
                 raise damaged_archive(self.location, error) from error
             return item._replace(reason="unreadable", detail=str(error))
         if data is None:
@@ -174,9 +173,7 @@ def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
         raise DataError(
             f"source={given} does not exist{'; ' + hint if hint else '.'}", "" if hint else "Check the path."
         )
-    if location.is_file() and not (
-        location.name.lower().endswith((*ARCHIVE_SUFFIXES, ".csv")) or zipfile.is_zipfile(location)
-    ):
+    if location.is_file() and not (location.name.lower().endswith((*ARCHIVE_SUFFIXES, ".csv")) or is_zip(location)):
         raise DataError(
             f"source={given} is neither a folder, an archive nor a CSV.",
             f"Read are folders, {', '.join(ARCHIVE_SUFFIXES)} and FER2013's .csv.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mlopsproject.core.errors import ConfigError, DataError, nearest
 
 SPLITS: Final = ("train", "validation", "test")
-SplitMethod = Literal["grouped", "official"]
 SPLIT_METHODS: Final = ("grouped", "official")
 _GROUPED_SHARES: Final = (0.8, 0.1, 0.1)
 _HELD_OUT: Final = 0.1

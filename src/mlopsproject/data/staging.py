@@ -13,11 +13,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import DataError, printable
 from mlopsproject.data.cache import HEADER_BYTES
 from mlopsproject.data.examine import Examined, Row
 
@@ -46,6 +46,15 @@ ROW_SCHEMA: Final = pa.schema(
 )
 
 
+class _Progress(NamedTuple):
+    """How far an import has come: what was counted, and how long each file was then."""
+
+    chunks: int
+    rows: int
+    excluded: int
+    sizes: dict[str, int]
+
+
 class Staging:
     """The unfinished files of one import.
 
@@ -61,21 +70,26 @@ class Staging:
         self.folder = folder
         self._key = key
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / _LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise DataError(f"Another import is writing {folder}.", "Wait for it, or choose another name.") from None
-        self.chunks = self.rows = self.excluded = 0
+        self._lock = lock(folder)
         self._files: dict[str, IO[bytes]] = {}
-        self._resume()
+        self._progress = self._resume()
+        self._saved_chunks = self.chunks
         self._saved_at = time.monotonic()
+
+    @property
+    def chunks(self) -> int:
+        """Chunks that are stored whole."""
+        return self._progress.chunks
+
+    @property
+    def rows(self) -> int:
+        """Usable pictures so far."""
+        return self._progress.rows
 
     @property
     def files(self) -> int:
         """Files and CSV rows accounted for so far."""
-        return self.rows + self.excluded
+        return self._progress.rows + self._progress.excluded
 
     def append(self, examined: Examined) -> None:
         """Add one chunk's outcome; every now and then make it durable."""
@@ -88,25 +102,30 @@ class Staging:
         self._files[PIXELS].write(examined.inputs.data)
         self._files[THUMBNAILS].write(examined.thumbnails.data)
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(examined.excluded)
+        csv.writer(text, lineterminator="\n").writerows(map(printable, line) for line in examined.excluded)
         self._files[EXCLUDED].write(text.getvalue().encode())
-        self.chunks += 1
-        self.rows += len(examined.rows)
-        self.excluded += len(examined.excluded)
+        before = self._progress
+        # In one step, and last: Ctrl-C may come between any two, and a half-appended chunk must not count.
+        self._progress = _Progress(
+            before.chunks + 1,
+            before.rows + len(examined.rows),
+            before.excluded + len(examined.excluded),
+            {name: file.tell() for name, file in self._files.items()},
+        )
         if time.monotonic() - self._saved_at > _SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
-        """Make everything appended so far durable, so that a later run continues after it."""
-        sizes = {}
-        for name, file in self._files.items():
+        """Make every whole chunk appended so far durable, so that a later run continues after it."""
+        progress = self._progress
+        for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
-            sizes[name] = file.tell()
-        state = {"key": self._key, "chunks": self.chunks, "rows": self.rows, "excluded": self.excluded, "sizes": sizes}
+        state = {"key": self._key, **progress._asdict()}
         part = self.folder / (_STATE + ".part")
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)
+        self._saved_chunks = progress.chunks
         self._saved_at = time.monotonic()
 
     def row_batches(self) -> Iterator[pa.RecordBatch]:
@@ -127,14 +146,17 @@ class Staging:
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _resume(self) -> None:
-        sizes = dict.fromkeys(_FILES, 0)
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
-            on_disk = {name: (self.folder / name).stat().st_size for name in _FILES}
-            if state["key"] == self._key and all(on_disk[name] >= state["sizes"][name] for name in _FILES):
-                self.chunks, self.rows, self.excluded = state["chunks"], state["rows"], state["excluded"]
-                sizes = state["sizes"]
+    def leave(self) -> None:
+        """Close; keep what was saved for the next run, or leave nothing behind if that is nothing."""
+        if self._saved_chunks:
+            self.close()
+        else:
+            self.discard()
+
+    def _resume(self) -> _Progress:
+        """Open the files where the last saved chunk ends; whatever was written after it is cut off."""
+        progress = self._read_state() or _Progress(0, 0, 0, dict.fromkeys(_FILES, 0))
+        sizes = progress.sizes
         for name in _FILES:
             if not sizes[name]:
                 # Never emptied in place: after a crash in the last step it may be a link to a data set's cache.
@@ -147,6 +169,31 @@ class Staging:
             self._files[PIXELS].write(bytes(HEADER_BYTES))
         if not sizes[EXCLUDED]:
             self._files[EXCLUDED].write(b"path,reason,detail\n")
+        return progress._replace(sizes={name: file.tell() for name, file in self._files.items()})
+
+    def _read_state(self) -> _Progress | None:
+        """Read what the last run saved, if it was the same import and its files are still there."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            on_disk = {name: (self.folder / name).stat().st_size for name in _FILES}
+            if state["key"] == self._key and all(on_disk[name] >= state["sizes"][name] for name in _FILES):
+                return _Progress(**{name: state[name] for name in _Progress._fields})
+        return None
+
+
+def lock(folder: Path) -> IO[str]:
+    """Take a staging folder for oneself until the file that comes back is closed.
+
+    Raises:
+        DataError: another import has it.
+    """
+    held = (folder / _LOCK).open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise DataError(f"Another import is writing {folder}.", "Wait for it, or choose another name.") from None
+    return held
 
 
 def is_disk_full(error: OSError) -> bool:

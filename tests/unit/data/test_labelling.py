@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.errors import DataError
 from mlopsproject.data.labelling import label_path, own_classes
 
@@ -52,6 +53,15 @@ def test_own_classes_count_as_known() -> None:
     assert label_path("Bored/1.jpg", own).label == "bored"
     with pytest.raises(DataError, match="bored"):
         label_path("bord/1.jpg", own)
+
+
+@pytest.mark.parametrize("written", ["very happy", "Very Happy", "very_happy", " very  happy "])
+def test_a_class_of_two_words_is_found_in_every_spelling(written: str) -> None:
+    own = own_classes(["happy", written])
+    assert own == resolve_classes(["happy", written])[1:] == ("very_happy",)
+    for folder in ("very happy", "VERY HAPPY", "Very_happy"):
+        assert label_path(f"train/{folder}/1.jpg", own).label == "very_happy"
+        assert label_path(f"train/{folder}/1.jpg", [written]).label == "very_happy"
 
 
 @given(st.text(st.characters(blacklist_characters="/"), min_size=1).filter(lambda name: not name.startswith(".")))

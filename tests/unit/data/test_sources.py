@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlopsproject.core.errors import DataError
@@ -97,6 +98,65 @@ def test_a_cut_off_archive_is_one_clear_error(folder: Path, tmp_path: Path) -> N
         open_source(archive).scan()
 
 
+@pytest.fixture
+def fer_csv(tmp_path: Path) -> Path:
+    """A folder with a CSV of rows that hardly compress."""
+    numbers = np.random.default_rng(0)
+    rows = [f"{index % 7},{' '.join(map(str, numbers.integers(0, 256, 400)))},Training" for index in range(60)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", ["f.tar", "f.tar.gz", "f.tar.bz2", "f.tar.xz"])
+@pytest.mark.parametrize("keep", [0.1, 0.5])
+def test_a_csv_in_a_cut_off_tar_is_the_same_clear_error(fer_csv: Path, tmp_path: Path, name: str, keep: float) -> None:
+    archive = tmp_path / name
+    pack_tar(fer_csv, archive)
+    archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * keep)])
+    with pytest.raises(DataError, match=r"cut off or damaged .*Download or pack it again"):
+        open_source(archive).scan()
+
+
+def test_a_damaged_csv_in_a_zip_is_the_same_clear_error(fer_csv: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "f.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        packed.write(fer_csv / "fer2013.csv", "fer2013.csv")
+    archive.write_bytes(archive.read_bytes().replace(b",Training\n1,", b",Training\n2,", 1))
+    with pytest.raises(DataError, match=r"f\.zip is cut off or damaged \(Bad CRC.*Download or pack it again"):
+        open_source(archive).scan()
+
+
+@pytest.mark.parametrize("name", ["f.zip", "f.tar", "f.tar.gz"])
+def test_a_csv_that_lists_no_pictures_is_a_file_like_others(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "train/happy/labels.csv").write_text("name,label\nx,happy\n" * 2000)
+    (folder / "train/happy/tiny.csv").write_text("name\n")
+    archive = tmp_path / name
+    (pack_zip if name.endswith("zip") else pack_tar)(folder, archive)
+    assert listing(archive) == listing(folder)
+    assert open_source(archive).scan().files == 7
+    for item in open_source(archive).items():
+        assert item.reason or item.payload == (folder / item.path).read_bytes()
+
+
+def pack_tar_around_a_zip(folder: Path, archive: Path) -> None:
+    """Pack a tar whose last bytes are those of a zip: what tells a zip by its end takes it for one."""
+    pack_zip(folder, folder / "train/happy/last.zip")
+    with tarfile.open(archive, "w") as packed:
+        for path in (*sorted(folder.rglob("*.png")), folder / "train/happy/last.zip"):
+            packed.add(path, path.relative_to(folder).as_posix())
+    assert zipfile.is_zipfile(archive)
+
+
+def test_a_tar_that_ends_in_a_zip_is_a_tar(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "f.tar"
+    pack_tar_around_a_zip(folder, archive)
+    paths = ["test/Sad/0000.png", "test/Sad/0001.png", "train/happy/0000.png", "train/happy/0001.png"]
+    assert list(listing(archive)) == [*paths, "train/happy/last.zip"]
+    for item in open_source(archive).items():
+        assert item.payload == (folder / item.path).read_bytes()
+
+
 def test_a_corrupt_zip_member_is_listed_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
     archive = tmp_path / "f.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
@@ -127,6 +187,13 @@ def test_links_pipes_loops_and_odd_names_do_not_stop_a_walk(folder: Path) -> Non
     assert found["train/happy/pipe.jpg"][2] == "not_a_regular_file"
     assert found["train/happy/\N{REPLACEMENT CHARACTER}.png"] == ("happy", "train", "")
     assert len(found) == 8
+
+
+def test_a_csv_whose_own_name_is_no_utf_8_is_read(tmp_path: Path) -> None:
+    csv = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
+    csv.write_text(CSV)
+    assert open_source(csv).scan().files == 2
+    assert list(listing(csv)) == [f"\N{REPLACEMENT CHARACTER}.csv#row={row}" for row in (1, 2)]
 
 
 def test_a_missing_source_names_the_nearest_and_other_files_are_refused(folder: Path, tmp_path: Path) -> None:

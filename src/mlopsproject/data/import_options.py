@@ -1,0 +1,73 @@
+"""What an import may be asked for: every option is checked before any work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, get_args
+
+from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.spec import ResizeFilter
+from mlopsproject.data.assemble import CONFLICT_POLICIES
+from mlopsproject.data.splits import SPLIT_METHODS
+
+_CHOICES: Final[dict[str, Sequence[str]]] = {
+    "split": SPLIT_METHODS,
+    "conflicts": CONFLICT_POLICIES,
+    "resize_filter": get_args(ResizeFilter),
+}
+#: Whole numbers: the lowest, and the highest if there is one.
+_NUMBERS: Final[dict[str, tuple[int, int | None]]] = {
+    "size": (8, 1024),
+    "min_size": (0, None),
+    "max_pixels": (1, None),
+    "seed": (0, None),
+    "workers": (1, None),
+}
+
+
+def check_name(name: str) -> None:
+    """Check that a data set can have this name.
+
+    Raises:
+        ConfigError: if not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ConfigError(
+            f"name={name!r} cannot name a data set.", "Use letters, digits, dots, dashes and underscores."
+        )
+
+
+def check_options(**options: Any) -> None:
+    """Check the values of an import's options.
+
+    Args:
+        options: any of `split`, `conflicts`, `resize_filter`, `size`, `min_size`, `max_pixels`, `seed`, `workers` and
+            `channels`.
+
+    Raises:
+        ConfigError: for a value that is not possible; names the key, the value and what is.
+    """
+    for key, value in options.items():
+        if key in _CHOICES:
+            _check_choice(key, value)
+        elif key in _NUMBERS:
+            if not (key == "workers" and value is None):
+                _check_number(key, value)
+        # Not `in (1, 3)` alone: 1.0 and True equal 1, but count no channels.
+        elif type(value) is not int or value not in (1, 3):
+            raise ConfigError(f"{key}={value!r} is not possible.", "Use 1 (gray) or 3 (RGB).")
+
+
+def _check_choice(key: str, value: Any) -> None:
+    known = _CHOICES[key]
+    if not isinstance(value, str) or value not in known:
+        hint = nearest(str(value), known)
+        raise ConfigError(f"{key}={value!r} is unknown{'; ' + hint if hint else '.'}", f"Known: {', '.join(known)}.")
+
+
+def _check_number(key: str, value: Any) -> None:
+    lowest, highest = _NUMBERS[key]
+    if type(value) is not int or value < lowest or (highest is not None and value > highest):
+        allowed = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise ConfigError(f"{key}={value!r} is not possible.", f"Use a whole number {allowed}.")

@@ -1,0 +1,45 @@
+"""Every option of an import is checked, and what is wrong is named with what would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.data.examine import ExamineOptions
+from mlopsproject.data.import_options import check_options
+
+
+def test_the_defaults_pass() -> None:
+    check_options(**vars(ExamineOptions()), split="grouped", conflicts="drop", seed=42, workers=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("split", "oficial", "did you mean 'official'.*Known: grouped, official"),
+        ("split", None, "Known: grouped, official"),
+        ("conflicts", "dorp", "did you mean 'drop'"),
+        ("resize_filter", "cubic", "did you mean 'bicubic'"),
+        ("resize_filter", 3, "Known: nearest, box, bilinear"),
+        ("size", 7, "from 8 to 1024"),
+        ("size", 1025, "from 8 to 1024"),
+        ("size", 48.5, "whole number from 8 to 1024"),
+        ("size", "large", "whole number"),
+        ("size", None, "whole number"),
+        ("channels", 2, "1 .gray. or 3 .RGB."),
+        ("channels", 1.0, "1 .gray. or 3 .RGB."),
+        ("channels", True, "1 .gray. or 3 .RGB."),
+        ("min_size", -1, "at least 0"),
+        ("max_pixels", 0, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("seed", 1.5, "whole number"),
+        ("seed", None, "whole number"),
+        ("workers", 0, "at least 1"),
+        ("workers", 1.5, "whole number"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_what_is_possible(key: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key}={value!r} is (unknown|not possible).*{said}"):
+        check_options(**{key: value})
