@@ -11,22 +11,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.logging import RichHandler
 
-from mlopsproject.core.errors import ConfigError, UserError, nearest
+from mlopsproject.core.errors import ConfigError, UserError
+from mlopsproject.overrides import check_added, check_kinds, config_folder, defaults, explain, quoted
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +36,10 @@ _LIBRARY_NOTES = (
     r".*is smaller than the logging interval.*",
     r".*exists and is not empty.*",
     r".*does not have many workers.*",
-    r".*`ModelCheckpoint.*exists and is not empty.*",
+    r".*callbacks used to create the checkpoint need to be provided.*",
 )
 
 Task = Callable[[DictConfig], Any]
-
-
-def config_folder() -> Path:
-    """Where the YAML files are: `configs/` of the working directory, else of the project this package lies in.
-
-    Raises:
-        ConfigError: if neither exists.
-    """
-    candidates = [Path.cwd() / "configs", Path(__file__).resolve().parents[2] / "configs"]
-    for candidate in candidates:
-        if (candidate / "train.yaml").is_file():
-            return candidate
-    raise ConfigError("no configs/ folder found.", "Run from the project's folder.")
 
 
 def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
@@ -71,97 +58,11 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
         try:
             config = compose(job, overrides=overrides, return_hydra_config=False)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise _explain(job, overrides, error) from error
+            raise explain(job, overrides, error) from error
     if overrides:
-        _check_added(job, overrides)
-        _check_kinds(config, _defaults(job, config_folder()), overrides)
+        check_added(job, overrides)
+        check_kinds(config, defaults(job, config_folder()), overrides)
     return config
-
-
-@cache
-def _defaults(job: str, folder: Path) -> DictConfig:
-    """A job's config without overrides."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(folder), version_base="1.3", job_name=job):
-        return compose(job)
-
-
-def _explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
-    """Say which override is wrong and which key, group or choice was probably meant."""
-    if not overrides:
-        return ConfigError(f"configs/{job}.yaml does not compose: {_first_line(error)}")
-    parser = OverridesParser.create()
-    for text in overrides:
-        try:
-            key = parser.parse_override(text).key_or_group
-        except HydraException:
-            key = ""
-        if not key:
-            return ConfigError(f"cannot read the override {text!r}.", "Write key=value, for example epochs=5.")
-        value = text.partition("=")[2]
-        folder = config_folder() / key.lstrip("+~")
-        if folder.is_dir():
-            choices = sorted(path.stem for path in folder.glob("*.yaml"))
-            if value not in choices:
-                hint = nearest(value, choices) or f"choose one of {', '.join(choices)}."
-                return ConfigError(f"{key}={value} does not exist;", hint)
-            continue
-        if text.startswith(("+", "~", "hydra")):
-            continue
-        known = _known_keys(job)
-        if key not in known:
-            tail = {name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]}
-            hint = nearest(key, known) or (f"did you mean '{min(tail)}'?" if tail else f"see configs/{job}.yaml.")
-            return ConfigError(f"{key!r} is not a config key of {job};", hint)
-    return ConfigError(f"the config of {job} does not compose: {_first_line(error)}")
-
-
-#: What takes arguments of its own, which `+key=value` may add.
-_OPEN_GROUPS = ("model.", "logger.", "hydra.")
-
-
-def _check_added(job: str, overrides: list[str]) -> None:
-    """Refuse `+key=value` where nothing would read the key."""
-    for text in overrides:
-        key = text.partition("=")[0].lstrip("+")
-        if not text.startswith("+") or key.startswith(_OPEN_GROUPS) or (config_folder() / key).is_dir():
-            continue
-        known = _known_keys(job)
-        if key not in known:
-            raise ConfigError(f"nothing in {job} reads {key!r};", nearest(key, known) or f"see configs/{job}.yaml.")
-
-
-#: Words that may stand where the default is a number or a truth value.
-_WORDS = {"auto", "warn"}
-
-
-def _check_kinds(config: DictConfig, defaults: DictConfig, overrides: list[str]) -> None:
-    """Refuse a word where the default is a number or a truth value."""
-    for text in overrides:
-        key = text.partition("=")[0].lstrip("+~")
-        value, default = OmegaConf.select(config, key), OmegaConf.select(defaults, key)
-        if isinstance(value, str) and value not in _WORDS and isinstance(default, int | float):
-            raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _known_keys(job: str) -> set[str]:
-    """Every dotted key of a job's default config, groups included."""
-    config = OmegaConf.to_container(_defaults(job, config_folder()), resolve=False)
-    keys: set[str] = set()
-
-    def walk(node: Any, prefix: str) -> None:
-        if isinstance(node, dict):
-            for name, child in node.items():
-                keys.add(f"{prefix}{name}")
-                walk(child, f"{prefix}{name}.")
-
-    walk(config, "")
-    groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
-    return keys | groups
 
 
 def set_up_logging() -> None:
@@ -173,12 +74,13 @@ def set_up_logging() -> None:
         return
     if sys.stderr.isatty():
         handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", datefmt="%X", handlers=[handler], force=True)
+        layout = "%(message)s"
     else:
-        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%X", force=True)
+        handler, layout = logging.StreamHandler(), "%(asctime)s %(message)s"
+    # On the handler, because libraries set their loggers' levels themselves when they are imported, which is later.
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith("mlopsproject"))
+    logging.basicConfig(level=logging.WARNING, format=layout, datefmt="%X", handlers=[handler], force=True)
     logging.getLogger("mlopsproject").setLevel(logging.INFO)
-    for chatty in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def values(config: DictConfig) -> dict[str, Any]:
@@ -200,9 +102,16 @@ def require(settings: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def command_line(job: str) -> str:
-    """The command that started this job, as a person would type it again."""
-    overrides = [text for text in sys.argv[1:] if not text.startswith("hydra.")]
+def command_line(job: str, **changes: object) -> str:
+    """The command that started this job, as a person would type it again.
+
+    Args:
+        job: its name.
+        changes: keys to set instead of what was given for them.
+    """
+    given = [text for text in sys.argv[1:] if re.search("[=~]", text) and not text.startswith(("-", "hydra."))]
+    kept = [text for text in given if text.partition("=")[0].lstrip("+") not in changes]
+    overrides = [*kept, *(f"{key}={value}" for key, value in changes.items())]
     words = ["uv", "run", "invoke", job.replace("_", "-"), *(word for text in overrides for word in ("-o", text))]
     return shlex.join(words)
 
@@ -227,21 +136,6 @@ def run_job(job: str, task: Task) -> None:
     sys.exit(code)
 
 
-def quoted(text: str) -> str:
-    """An override whose value Hydra cannot read as it stands, put in quotes: a URL, or a path with spaces or commas."""
-    key, equals, value = text.partition("=")
-    if not equals or text.startswith("-"):
-        return text
-    try:
-        if not OverridesParser.create().parse_override(text).is_sweep_override():
-            return text
-    except HydraException:
-        pass
-    # Hydra takes a backslash literally unless it stands before a quote.
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{key}='{escaped}'"
-
-
 def _is_sweep(arguments: list[str]) -> bool:
     return "-m" in arguments or "--multirun" in arguments
 
@@ -258,8 +152,9 @@ def _run_with_hydra(job: str, task: Task) -> int:
         code = result if type(result) is int else 0
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # Hydra would name the job after this module.
-    sys.argv.append(f"hydra.job.name={job}")
+    # Hydra would name the job after this module. All overrides must stand together, before or after its own flags.
+    given = get_args_parser().parse_known_args(sys.argv[1:])[0].overrides
+    sys.argv.insert(sys.argv.index(given[0], 1) if given else len(sys.argv), f"hydra.job.name={job}")
     main()
     return code
 
@@ -295,7 +190,8 @@ def _check_overrides(job: str) -> None:
     """Compose once before Hydra does, for better words when it fails; sweeps (`a=1,2 -m`) are left to Hydra."""
     if _is_sweep(sys.argv):
         return
-    load_config(job, [text for text in sys.argv[1:] if not text.startswith("-") and re.search(r"[=~]", text)])
+    given, others = get_args_parser().parse_known_args(sys.argv[1:])
+    load_config(job, [*given.overrides, *(text for text in others if not text.startswith("-"))])
     GlobalHydra.instance().clear()
 
 

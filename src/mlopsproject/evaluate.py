@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, output_folder, require, run_job, values
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.evaluator import evaluate_bundle
@@ -36,8 +36,7 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
     """
     settings = values(config)
     for key, lowest in (("batch_size", 1), ("bootstrap_samples", 0), ("threads", 1)):
-        if type(settings[key]) is not int or settings[key] < lowest:
-            raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a whole number of at least {lowest}.")
+        check_whole(key, settings[key], lowest=lowest)
     check_wandb(settings["wandb"])
     predictor = Predictor.load(
         require(settings, "bundle"),

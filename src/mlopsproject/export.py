@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+
 from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, require, run_job, values
 from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.store import Store
 from mlopsproject.evaluation.tables import metrics_table
-from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
+from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, check_shipping, publish
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data
+
+log = logging.getLogger(__name__)
 
 
 def export(config: DictConfig) -> Bundle:
     """Export as the config says, on the data the checkpoint was trained on, and print the bundle's test metrics.
 
     Raises:
-        UserError: a missing or damaged checkpoint or data set.
+        UserError: a setting that no export can have, a missing or damaged checkpoint or data set, or a store that
+            cannot be written: the local bundle stays then.
     """
     settings = values(config)
-    module = load_module(find_checkpoint(str(require(settings, "checkpoint")), key="checkpoint", file="best.ckpt"))
+    check_shipping(settings)
+    check_whole("seed", settings["seed"], lowest=0)
+    checkpoint = find_checkpoint(str(require(settings, "checkpoint")), key="checkpoint", file="best.ckpt")
+    log.info("Exporting %s", checkpoint)
+    module = load_module(checkpoint)
     dataset = open_training_data(module, settings["data"]["root"], name=settings["data"]["name"])
     bundle = build_bundle(
         module.network,
@@ -33,10 +43,10 @@ def export(config: DictConfig) -> Bundle:
         seed=settings["seed"],
         command=command_line("export"),
     )
-    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     console = Console()
     console.print(metrics_table(bundle.metrics()))
     console.print(f"Bundle: {bundle.path}", soft_wrap=True, highlight=False)
+    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     return bundle
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.evaluation.plots import read_epochs
 
 
 def command(*overrides: str) -> list[str]:
@@ -87,7 +88,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(
         said = process.stderr.read()
         assert process.wait(timeout=60) == code
     assert "Traceback" not in said
-    last = re.search(r"resume=(\S+last\.ckpt)", said)
+    last = re.search(r"uv run invoke train -o data\.root=.* -o callbacks\.ema=0\.9 -o resume=(\S+last\.ckpt)\n", said)
     assert last is not None, said
     epoch = torch.load(last[1], weights_only=True)["epoch"]
     assert epoch >= 2
@@ -136,7 +137,25 @@ def test_ctrl_c_stops_two_processes_with_a_checkpoint(tmp_path: Path, quick_trai
     assert not alive, "no process is left behind"
     assert "resume=" in said
     (last,) = (tmp_path / "runs" / "train").glob("*/checkpoints/last.ckpt")
-    assert torch.load(last, weights_only=True)["epoch"] >= 2
+    epoch = torch.load(last, weights_only=True)["epoch"]
+    assert epoch >= 2
+    done = run(tmp_path, *quick_training, "trainer=ddp", f"epochs={epoch + 2}", "resume=latest", "export.int8=false")
+    assert done.returncode == 0, done.stderr
+    resumed = max((tmp_path / "runs" / "train").iterdir())
+    curve = read_epochs(resumed / "metrics.csv", ["val/acc"])["val/acc"]
+    assert sorted(curve) == list(range(epoch + 2)), "the epochs of both runs"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["cpu", "ddp"])
+def test_a_run_that_diverges_ends_with_one_line(tmp_path: Path, quick_training: list[str], trainer: str) -> None:
+    done = run(
+        tmp_path, *quick_training, f"trainer={trainer}", "epochs=50", "lr=1e30", "trainer.gradient_clip_val=null"
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error: training diverged in epoch 1 (train/loss is nan). Give a lower lr= than 1e+30." in done.stderr
+    assert not list((tmp_path / "models").glob("*")), "nothing is shipped"
 
 
 @pytest.mark.slow

@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
-from mlopsproject.config import load_config, values
-from mlopsproject.data.dataset import FaceDataset, load_dataset
-from mlopsproject.data.opening import input_spec
-from mlopsproject.training.callbacks import MetricHistory
-from mlopsproject.training.hardware import choose_compute
-from mlopsproject.training.module import ExpressionModule, build_module
-from mlopsproject.training.run import best_checkpoint, fit
-from mlopsproject.training.tracking import build_loggers
+from mlopsproject.evaluation.plots import read_epochs
+from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.run import best_checkpoint
+from mlopsproject.training.tracking import carry_curves
 
 pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")
 
 
-class Fitted(NamedTuple):
-    """A finished fit."""
-
-    trainer: pl.Trainer
-    module: ExpressionModule
-    folder: Path
-
-    @property
-    def history(self) -> list[dict[str, float]]:
-        return next(each for each in self.trainer.callbacks if isinstance(each, MetricHistory)).epochs
-
-    def checkpoint(self, name: str = "last") -> dict[str, Any]:
-        return torch.load(self.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-
-
+#: The fixture `run_fit` and what it returns.
+Fitted = Any
 Fit = Callable[..., Fitted]
-
-
-@pytest.fixture
-def run_fit(drawn_faces: Path, quick_training: list[str], tmp_path: Path) -> Iterator[Fit]:
-    """``run_fit(*overrides, resume=None, name="run")`` trains three epochs of ten steps in ``tmp_path/name``."""
-    dataset: FaceDataset = load_dataset("drawn", root=drawn_faces, size=16)
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*overrides: str, resume: Path | None = None, name: str = "run", base: list[str] | None = None) -> Fitted:
-        chosen = [*(base or [*quick_training, "epochs=3"]), "trainer.precision=32-true", *overrides]
-        settings = values(load_config("train", chosen))
-        pl.seed_everything(settings["seed"], verbose=False)
-        compute = choose_compute("cpu", settings["trainer"]["precision"])
-        module = build_module(settings, input_spec(settings["data"]), dataset, compute)
-        loggers = build_loggers(settings["logger"], settings["wandb"], tmp_path / name, settings)
-        return Fitted(
-            fit(settings, module, dataset, compute, loggers, tmp_path / name, resume), module, tmp_path / name
-        )
-
-    yield run
-    # Lightning ignores Ctrl-C for good once it has seen one.
-    signal.signal(signal.SIGINT, handler)
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, hook: str, epoch: int, batch: int | None = None) -> None:
@@ -84,11 +45,6 @@ def stop_and_resume(run_fit: Fit, hook: str, epoch: int, batch: int | None = Non
     assert stopped.value.code == 1
     last = next(iter(Path.cwd().glob("stopped/checkpoints/last.ckpt")))
     return run_fit(*overrides, resume=last, name="resumed")
-
-
-@pytest.fixture(autouse=True)
-def _in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def figures(fitted: Fitted, *names: str) -> list[list[float]]:
@@ -164,9 +120,11 @@ def test_an_interrupted_run_says_how_to_resume(
     run_fit: Fit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     interrupt(monkeypatch, "training_step", 0, 3)
+    monkeypatch.setattr(sys, "argv", ["train", "data.name=drawn", "batch_size=8", "resume=earlier.ckpt"])
     with pytest.raises(SystemExit):
         run_fit()
-    assert f"resume={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}" in caplog.text
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert f"uv run invoke train -o data.name=drawn -o batch_size=8 -o resume={last}" in caplog.text
 
 
 def test_the_last_checkpoint_is_of_the_last_epoch_even_if_an_earlier_one_was_best(run_fit: Fit) -> None:
@@ -202,47 +160,37 @@ def test_a_checkpoint_moved_away_from_its_run_can_be_resumed(run_fit: Fit, tmp_p
     assert best_checkpoint(finished.trainer) == tmp_path / "kept.ckpt"
 
 
-def test_training_stops_early_without_improvement(run_fit: Fit, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="mlopsproject"):
-        fitted = run_fit(
-            "callbacks.patience=1", "callbacks.monitor=val/loss", "lr=1e-12", "callbacks.ema=null", "epochs=9"
-        )
-    assert len(fitted.history) == 2
-    assert "Stopped early after epoch 2" in caplog.text
+def test_a_run_with_another_monitor_says_that_it_starts_its_own_best(
+    run_fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_fit("epochs=2", name="old")
+    last = tmp_path / "old" / "checkpoints" / "last.ckpt"
+    resumed = run_fit("callbacks.monitor=val/loss", resume=last, name="new")
+    assert "best checkpoint is not taken over: it was not chosen by callbacks.monitor=val/loss" in caplog.text
+    assert resumed.checkpoint("best")["epoch"] == 2, "the only epoch that this run has seen"
 
 
-def test_validation_and_the_saved_weights_are_averaged(run_fit: Fit) -> None:
-    fitted = run_fit("callbacks.ema=0.9999", "epochs=1")
-    saved = fitted.checkpoint()
-    assert "averaging_state" in saved
-    assert "averaging_state" not in run_fit("callbacks.ema=null", "epochs=1", name="plain").checkpoint()
+@pytest.mark.parametrize("name", ["resumed", "stopped"])
+def test_a_resumed_run_has_the_learning_curves_of_every_epoch(run_fit: Fit, tmp_path: Path, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, "training_step", 1, 4)
+        with pytest.raises(SystemExit):
+            run_fit(name="stopped")
+    resumed = run_fit(resume=tmp_path / "stopped" / "checkpoints" / "last.ckpt", name=name)
+    curves = read_epochs(resumed.folder / "metrics.csv", ["train/loss", "val/acc"])
+    assert [sorted(curve) for curve in curves.values()] == [[0, 1, 2]] * 2
 
 
-@pytest.mark.parametrize("profiler", ["simple", "advanced"])
-def test_a_profiler_writes_its_report_into_the_runs_folder(run_fit: Fit, profiler: str) -> None:
-    fitted = run_fit(f"trainer.profiler={profiler}", "epochs=1")
-    (report,) = fitted.folder.glob("*profile*.txt")
-    assert "training_step" in report.read_text()
+def test_learning_curves_begin_at_the_checkpoint_and_repeat_nothing_after_it(run_fit: Fit, tmp_path: Path) -> None:
+    run_fit(name="old")
+    carry_curves([CSVLogger(tmp_path / "new", name="", version="")], tmp_path / "old", 20)
+    curves = read_epochs(tmp_path / "new" / "metrics.csv", ["train/loss", "val/acc"])
+    assert [sorted(curve) for curve in curves.values()] == [[0, 1]] * 2
 
 
-@pytest.fixture
-def small_data(drawn_faces: Path) -> list[str]:
-    """Overrides that change only what is trained on."""
-    return [f"data.root={drawn_faces}", "data.name=drawn", "data.size=16", "classes=five", "trainer.threads=1"]
-
-
-def test_the_debug_group_trains_two_epochs_of_three_batches(run_fit: Fit, small_data: list[str]) -> None:
-    fitted = run_fit("debug=smoke", "batch_size=8", base=small_data)
-    assert len(fitted.history) == 2
-    assert fitted.checkpoint()["global_step"] == 6
-
-
-EXPERIMENTS = sorted(path.stem for path in Path(__file__).parents[2].joinpath("configs/experiment").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_trains(run_fit: Fit, small_data: list[str], experiment: str) -> None:
-    settings = [f"experiment={experiment}", "debug=smoke", "batch_size=8", "trainer.limit_train_batches=2"]
-    fitted = run_fit(*settings, base=small_data)
-    assert len(fitted.history) == 2
-    assert fitted.checkpoint()["global_step"] == 4
+def test_a_resumed_run_has_the_patience_it_is_given_now(run_fit: Fit, tmp_path: Path) -> None:
+    still = ("lr=1e-12", "callbacks.ema=null", "callbacks.monitor=val/loss", "epochs=9")
+    run_fit(*still, "callbacks.patience=1", name="impatient")
+    last = tmp_path / "impatient" / "checkpoints" / "last.ckpt"
+    patient = run_fit(*still, "callbacks.patience=3", resume=last, name="patient")
+    assert [entry["epoch"] for entry in patient.history] == [2, 3], "one epoch without improvement came before"

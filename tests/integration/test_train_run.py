@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,43 +16,21 @@ from PIL import Image
 from mlopsproject.benchmark import benchmark
 from mlopsproject.config import load_config
 from mlopsproject.core.bundle import open_bundle
-from mlopsproject.core.errors import BundleError, UserError
+from mlopsproject.core.errors import BundleError, StoreError, UserError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
-from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.export import export
+from mlopsproject.training.bundling import ExportSettings, build_bundle
 from mlopsproject.training.checkpoints import load_module
 from mlopsproject.training.parity import measure_parity
-from mlopsproject.training.run import TrainingResult, train
+from mlopsproject.training.run import train
 
-
-class Run(NamedTuple):
-    """A finished training run with W&B offline."""
-
-    result: TrainingResult
-    output: Path
-    store: Path
-    data: Path
-    dataset: FaceDataset
-
+#: What the fixture `run` returns.
+Run = Any
 
 pytestmark = pytest.mark.filterwarnings("ignore:Experiment logs directory")
-
-
-@pytest.fixture(scope="module")
-def run(drawn_faces: Path, quick_training: list[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("training")
-    output, store = folder / "runs" / "train" / "now", folder / "models"
-    overrides = [*quick_training, f"store.uri={store}", "epochs=4", "wandb.enabled=true", "wandb.mode=offline"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DIR"):
-            patch.delenv(name, raising=False)
-        patch.setenv("WANDB_CACHE_DIR", str(folder / "cache"))
-        patch.setenv("WANDB_DATA_DIR", str(folder / "staging"))
-        result = train(load_config("train", overrides), output)
-    return Run(result, output, store, drawn_faces, load_dataset("drawn", root=drawn_faces, size=16))
 
 
 def test_the_run_keeps_checkpoints_metrics_and_learning_curves(run: Run) -> None:
@@ -201,6 +177,81 @@ def test_export_makes_the_same_network_from_the_checkpoint_again(run: Run, tmp_p
         assert bundle.spec.files[name] == run.result.bundle.spec.files[name]
 
 
+def test_export_says_which_checkpoint_it_took(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(run.output.parents[2])
+    settings = ["checkpoint=latest", f"store.uri={tmp_path / 'again'}", f"data.root={run.data}", "export.int8=false"]
+    with caplog.at_level("INFO", logger="mlopsproject"):
+        export(load_config("export", [*settings, "export.bootstrap_samples=0", "store.alias=null"]))
+    assert "Exporting runs/train/now/checkpoints/best.ckpt" in caplog.text
+    assert Store(tmp_path / "again").aliases() == {}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["export.max_risk=2", "bundle_name='a b'", "store.alias=a/b", "export.default_precision=fp16", "seed=-1"]
+)
+def test_export_refuses_what_cannot_be_before_it_reads_anything(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong.partition("=")[0]):
+        export(load_config("export", [f"checkpoint={tmp_path / 'nowhere.ckpt'}", wrong]))
+
+
+def test_weights_that_are_not_finite_are_not_shipped(run: Run, tmp_path: Path) -> None:
+    module = load_module(run.result.checkpoint)
+    with torch.no_grad():
+        module.network.head.weight[0, 0] = float("nan")
+    spec, settings = InputSpec(size=16), ExportSettings()
+    with pytest.raises(BundleError, match=r"head\.weight holds NaN or infinite values: its training diverged"):
+        build_bundle(
+            module.network, module.hparams["model"], run.dataset, spec, tmp_path / "s", prefix="x", export=settings
+        )
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_that_cannot_be_published_still_has_its_report_and_says_where_the_bundle_is(
+    run: Run,
+    quick_training: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unreachable(*_: Any) -> None:
+        raise StoreError("Store models: cannot upload it (no route).", "Check the network.")
+
+    monkeypatch.setattr(Store, "publish", unreachable)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    threads = [64]
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    overrides = [*quick_training, f"store.uri={tmp_path / 'models'}", "export.int8=false", "epochs=5"]
+    with caplog.at_level("INFO", logger="mlopsproject"), pytest.raises(StoreError) as caught:
+        train(load_config("train", [*overrides, f"resume={run.output}"]), tmp_path / "run")
+    (bundle,) = (tmp_path / "models").iterdir()
+    said = str(caught.value)
+    assert "cannot upload it" in said
+    assert f"The bundle is kept in {bundle}." in said
+    assert f"invoke promote -o bundle={bundle} -o store.uri={tmp_path / 'models'} -o alias=latest" in said
+    assert "accuracy" in capsys.readouterr().out
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert f"Bundle: {bundle}" in caplog.text
+    assert "channels_last, 1 threads" in caplog.text, "the number that the run has, not the one it found"
+
+
+def test_a_run_says_no_before_it_reads_its_data(quick_training: list[str], run: Run, tmp_path: Path) -> None:
+    nowhere = [*quick_training, "data.name=nowhere"]
+    with pytest.raises(UserError, match=r"store\.alias=a/b"):
+        train(load_config("train", [*nowhere, "store.alias=a/b"]), tmp_path / "new")
+    with pytest.raises(UserError, match="there is no checkpoint"):
+        train(load_config("train", [*nowhere, "resume=gone.ckpt"]), tmp_path / "new")
+    with pytest.raises(UserError, match="holds an earlier run"):
+        train(load_config("train", nowhere), run.output)
+
+
+def test_resuming_with_another_batch_size_is_refused(run: Run, quick_training: list[str], tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"trained with batch_size=8, not 16\."):
+        train(load_config("train", [*quick_training, f"resume={run.output}", "batch_size=16"]), tmp_path / "new")
+
+
 def test_a_failed_export_leaves_nothing_in_the_store(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -210,81 +261,3 @@ def test_a_failed_export_leaves_nothing_in_the_store(run: Run, tmp_path: Path, m
     with pytest.raises((OSError, UserError), match="No space left"):
         export(load_config("export", [*settings, "export.int8=false"]))
     assert list((tmp_path / "full").iterdir()) == []
-
-
-# ---- what W&B was told, read back from the run's own file
-
-
-def _records(path: Path) -> Iterator[Any]:
-    """Records of a `.wandb` file: a LevelDB log after a header of seven bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content, position, parts = path.read_bytes(), 7, b""
-    while position < len(content):
-        if (left := -position % 32768) and left < 7:
-            position += left
-            continue
-        _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-        if kind == 0:
-            break
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):
-            record = Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
-
-
-@pytest.fixture(scope="module")
-def logged(run: Run) -> dict[str, Any]:
-    """`config`, `history` (list of dicts), `summary` and `artifacts` of the offline run."""
-    files = list((run.output / "wandb").glob("offline-run-*/*.wandb"))
-    assert len(files) == 1
-    seen: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "artifacts": []}
-    for record in _records(files[0]):
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            seen["config"] |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-        elif kind == "config":
-            for item in record.config.update:
-                seen["config"][item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
-        elif kind == "history":
-            items = record.history.item
-            seen["history"].append({i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in items})
-        elif kind == "summary":
-            for item in record.summary.update:
-                seen["summary"][item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
-        elif kind == "artifact":
-            seen["artifacts"].append(record.artifact)
-        elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
-            seen["artifacts"].append(record.request.log_artifact.artifact)
-    return seen
-
-
-def test_wandb_gets_the_whole_config(logged: dict[str, Any]) -> None:
-    assert logged["config"]["epochs"] == 4
-    assert logged["config"]["model"]["filters"] == [4, 8]
-
-
-def test_wandb_gets_the_learning_curves(run: Run, logged: dict[str, Any]) -> None:
-    for name in ("val/acc", "train/loss"):
-        curve = [entry[name] for entry in logged["history"] if name in entry]
-        assert curve == pytest.approx([entry[name] for entry in run.result.history])
-
-
-def test_wandb_gets_both_confusion_matrices_examples_and_plots(logged: dict[str, Any]) -> None:
-    media = {key: value for entry in logged["history"] for key, value in entry.items() if isinstance(value, dict)}
-    names = {key.partition("._type")[0] for key in {key for entry in logged["history"] for key in entry}} | set(media)
-    assert {"test/confusion_raw", "test/confusion_normalised", "examples", "plots/confusion"} <= names
-
-
-def test_wandb_gets_the_test_metrics(run: Run, logged: dict[str, Any]) -> None:
-    assert logged["summary"]["test/accuracy"] == pytest.approx(run.result.metrics["accuracy"])
-
-
-def test_wandb_gets_the_bundle_as_an_artifact(run: Run, logged: dict[str, Any]) -> None:
-    assert run.result.bundle is not None
-    artifact = next(each for each in logged["artifacts"] if each.type == "bundle")
-    assert artifact.name == run.result.bundle.name
-    assert {"spec.json", "model.onnx"} <= {entry.path for entry in artifact.manifest.contents} or artifact.manifest

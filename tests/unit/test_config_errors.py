@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from mlopsproject.config import config_folder, load_config, require, run_job, values
+from mlopsproject.config import command_line, config_folder, load_config, require, run_job, values
 from mlopsproject.core.errors import ConfigError, DataError
 
 
@@ -36,7 +37,10 @@ from mlopsproject.core.errors import ConfigError, DataError
         ("model=3", "model=3 does not exist;"),
         ("=3", "cannot read the override"),
         ("epochs=[1", "cannot read the override"),
+        ("epochs", "cannot read the override 'epochs'. Write key=value"),
         ("epochs=many", "epochs=many is not a number."),
+        ("callbacks.ema=auto", "callbacks.ema=auto is not a number."),
+        ("data.mean=0.5", "data.mean=0.5 is not a list. Write 'data.mean=[0.5]'."),
         ("data.size=large", "data.size=large is not a number."),
         ("wandb.enabled=yes", "wandb.enabled=yes is not true or false."),
         ("export.int8=no", "export.int8=no is not true or false."),
@@ -133,6 +137,21 @@ def test_a_job_gets_its_config_and_its_result_is_the_exit_code(run: Job) -> None
     assert run(lambda config: True)[0] == 0
 
 
+def test_our_progress_is_told_and_libraries_are_heard_only_when_they_warn(run: Job) -> None:
+    def task(config: DictConfig) -> None:
+        # As a library does that sets its own level when it is imported, after the job has begun.
+        library = logging.getLogger("pytorch_lightning.somewhere")
+        library.setLevel(logging.INFO)
+        library.info("a tip")
+        library.warning("a warning")
+        logging.getLogger("mlopsproject.somewhere").info("an epoch")
+
+    said = run(task)[1]
+    assert "a tip" not in said
+    assert "a warning" in said
+    assert "an epoch" in said
+
+
 def test_each_run_has_its_own_folder(run: Job, tmp_path: Path) -> None:
     run(lambda config: None)
     assert len(list((tmp_path / "runs" / "train").iterdir())) == 1
@@ -158,6 +177,32 @@ def test_a_typo_never_starts_the_job(run: Job, tmp_path: Path) -> None:
     assert (code, said.count("\n")) == (1, 1)
     assert "did you mean 'epochs'?" in said
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_word_without_a_value_never_starts_the_job(run: Job, tmp_path: Path) -> None:
+    code, said = run(raising(AssertionError("started")), "epochs")
+    assert code == 1
+    assert said == "error: cannot read the override 'epochs'. Write key=value, for example epochs=5.\n"
+
+
+@pytest.mark.parametrize("arguments", ["--cfg job", "epochs=3 --cfg job", "-c job epochs=3"])
+def test_the_words_of_hydras_own_flags_are_no_overrides(run: Job, arguments: str) -> None:
+    assert run(raising(AssertionError("started")), *arguments.split()) == (0, "")
+
+
+@pytest.mark.parametrize("given", ["~/my faces", "~/models"])
+def test_a_tilde_is_the_home_folder(run: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen = {}
+    run(lambda config: seen.update(values(config)), f"store.uri={given}")
+    assert seen["store"]["uri"] == str(tmp_path / given[2:])
+
+
+def test_the_command_to_go_on_with_replaces_what_it_was_given_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["epochs=3", "resume=old.ckpt", "~debug", "-x", "hydra.run.dir=here", "hydra.job.name=train"]
+    monkeypatch.setattr(sys, "argv", ["train", *given])
+    said = command_line("train", resume="new run/last.ckpt")
+    assert shlex.split(said)[3:] == ["train", "-o", "epochs=3", "-o", "~debug", "-o", "resume=new run/last.ckpt"]
 
 
 def test_ctrl_c_is_one_word_and_exit_code_130(run: Job) -> None:

@@ -10,13 +10,13 @@ from hydra.utils import get_class
 
 from mlopsproject.config import config_folder, load_config, values
 from mlopsproject.core.classes import resolve_classes
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.errors import ConfigError, UserError
 from mlopsproject.data.opening import input_spec
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import ExportSettings
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.optimisation import OPTIMISERS, SCHEDULES
-from mlopsproject.training.run import check_settings
+from mlopsproject.training.settings import check_folder, check_settings
 from mlopsproject.training.trainer import MONITORS, build_callbacks
 
 FOLDER = config_folder()
@@ -83,9 +83,93 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("export.default_precision", "fp16", "choose one of fp32, int8"),
+        ("export.calibration_images", 0, "at least 1"),
+        ("export.bootstrap_samples", -1, "at least 0"),
+        ("export.max_risk", 1.5, "at most 1"),
+        ("export.min_coverage", -0.1, "at least 0"),
+        ("export.int8", "auto", "true or false"),
+        ("bundle_name", "my bundle", "Use letters"),
+        ("bundle_name", "", "Use letters"),
+        ("store.alias", "a/b", "Use a short word"),
+        ("store.uri", None, "Give a folder"),
+        ("trainer.limit_val_batches", 0, "above 0"),
+        ("trainer.limit_train_batches", 0.0, "above 0"),
+        ("trainer.limit_train_batches", 1.5, "number of batches"),
+        ("trainer.threads", "four", "at least 1, or null"),
+        ("trainer.gradient_clip_val", -1, "at least 0, or null"),
+        ("trainer.num_nodes", 0, "at least 1"),
+        ("trainer.compile", "auto", "true or false"),
+        ("trainer.deterministic", "auto", "true or false"),
+        ("trainer.profiler", "simpel", "did you mean 'simple'"),
+        ("callbacks.patience", "five", "at least 1, or null"),
+        ("callbacks.patience", 0, "at least 1, or null"),
+        ("callbacks.ema", "auto", "above 0 and below 1, or null"),
+        ("callbacks.ema", 2, "above 0 and below 1, or null"),
+        ("callbacks.ema", 1, "above 0 and below 1, or null"),
+        ("callbacks.monitor", "val/accu", "did you mean 'val/acc'"),
+        ("augment.flip", None, "Give 0 to 1"),
+        ("augment.mixup_alpha", -1, "Give 0 or more"),
+        ("optim.label_smoothing", 1.5, "at most 1"),
+        ("optim.momentum", "high", "at least 0"),
+        ("optim.weight_decay", None, "at least 0"),
+        ("optim.name", "sdg", "did you mean 'sgd'"),
+        ("optim.schedule", "onecycle", "did you mean 'one_cycle'"),
+        ("lr", float("nan"), "above 0"),
+        ("data.drop_twins", None, "true or false"),
+        ("data.balance", "wieghted", "did you mean 'weighted'"),
+        ("data.per_class", 0, "at least 1"),
+        ("wandb.mode", "ofline", "Choose one of"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_refused_before_it_starts(
+    settings: dict[str, Any], key: str, value: object, fix: str
+) -> None:
+    group, _, name = key.rpartition(".")
+    changed = {**settings, group: {**settings[group], name: value}} if group else {**settings, name: value}
+    with pytest.raises(UserError) as caught:
+        check_settings(changed)
+    said = str(caught.value)
+    assert said.startswith(key)
+    assert fix in said
+    assert str(value) in said
+    assert "\n" not in said
+
+
+def test_an_int8_default_needs_an_int8_network(settings: dict[str, Any]) -> None:
+    export = {**settings["export"], "int8": False, "default_precision": "int8"}
+    with pytest.raises(ConfigError, match=r"export\.default_precision=int8, but export\.int8=false"):
+        check_settings({**settings, "export": export})
+
+
+def test_a_fixed_balance_needs_its_number_of_images(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"data\.per_class=None is not possible"):
+        check_settings({**settings, "data": {**settings["data"], "balance": "fixed"}})
+
+
+def test_numbers_may_name_a_bundle_and_an_alias(settings: dict[str, Any]) -> None:
+    check_settings({**settings, "bundle_name": 2024, "store": {"uri": "models", "alias": 7}})
+
+
+def test_an_earlier_run_is_not_written_over(tmp_path: Path) -> None:
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    check_folder(tmp_path / "run", None)
+    last.parent.mkdir(parents=True)
+    last.touch()
+    check_folder(tmp_path / "other", None)
+    check_folder(tmp_path / "run", last)
+    for resume in (None, tmp_path / "elsewhere" / "checkpoints" / "last.ckpt"):
+        with pytest.raises(ConfigError, match=r"holds an earlier run.*hydra\.run\.dir=.*resume="):
+            check_folder(tmp_path / "run", resume)
+
+
+@pytest.mark.parametrize(
     ("change", "key"),
     [
         ({"channels": 2}, "data.channels"),
+        ({"channels": None}, "data.channels"),
         ({"size": 4}, "data.size"),
         ({"std": [0.0]}, "data"),
         ({"mean": [1, 2]}, "data"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import ConfigError, DataError, ImageError
 from mlopsproject.core.files import staging_folder, sync
 from mlopsproject.core.picture_sources import Entry, find_pictures
@@ -117,9 +118,8 @@ def _check(source: str | Path, output: Path, batch_size: int, workers: int | Non
         raise ConfigError(f"output={output} would overwrite the input.", "Give the output another name.")
     if output.is_dir():
         raise ConfigError(f"output={output} is a folder.", "Give the name of a file.")
-    for key, value in (("batch_size", batch_size), ("workers", workers)):
-        if value is not None and (type(value) is not int or value < 1):
-            raise ConfigError(f"{key}={value} is not possible.", "Give a whole number of at least 1.")
+    check_whole("batch_size", batch_size, lowest=1)
+    check_whole("workers", workers, lowest=1, optional=True)
 
 
 def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:

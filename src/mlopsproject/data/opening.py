@@ -115,6 +115,8 @@ def input_spec(data: Mapping[str, Any]) -> InputSpec:
         ConfigError: for a value that no input can have, such as `data.channels=2`.
     """
     channels = data["channels"]
+    if channels not in (1, 3):
+        raise ConfigError(f"data.channels={channels} is not possible.", "Give 1 (gray) or 3 (colour).")
     mean, std = (list(data[name]) * (channels if len(data[name]) == 1 else 1) for name in ("mean", "std"))
     try:
         return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)

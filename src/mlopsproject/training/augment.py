@@ -48,8 +48,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9}.get(name, 1.0)
-            if not 0 <= value <= highest:
-                raise ConfigError(f"augment.{name}={value} is out of range.", f"Give 0 to {highest:g}.")
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= highest:
+                fix = f"Give 0 to {highest:g}." if highest < math.inf else "Give 0 or more."
+                raise ConfigError(f"augment.{name}={value} is out of range.", fix)
 
     @property
     def warps(self) -> bool:

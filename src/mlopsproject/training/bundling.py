@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from mlopsproject.core.bundle import Bundle, seal_bundle
+from mlopsproject.core.bundle import Bundle, is_bundle_name, seal_bundle
+from mlopsproject.core.checks import check_choice, check_flag, check_number, check_whole
+from mlopsproject.core.errors import ConfigError, StoreError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec, ModelSpec, Precision, PrecisionSpec
 from mlopsproject.core.store import Store
@@ -27,7 +30,7 @@ from mlopsproject.evaluation.calibration import fit_abstention, fit_temperature,
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.evaluation.model_card import write_model_card
 from mlopsproject.evaluation.reference import build_reference, reference_histograms, train_hashes
-from mlopsproject.training.export import export_onnx, quantise_onnx, save_weights
+from mlopsproject.training.export import check_finite, export_onnx, quantise_onnx, save_weights
 from mlopsproject.training.networks import Network, count_macs, count_parameters
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,9 @@ class ExportSettings:
         max_risk: error rate among answered validation pictures that the abstain threshold aims at.
         min_coverage: share of validation pictures that must still be answered.
         bootstrap_samples: of the 95 % intervals.
+
+    Raises:
+        ConfigError: for a value that no export can have.
     """
 
     int8: bool = True
@@ -54,6 +60,16 @@ class ExportSettings:
     max_risk: float = 0.10
     min_coverage: float = 0.5
     bootstrap_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        check_flag("export.int8", self.int8)
+        check_choice("export.default_precision", self.default_precision, FILES)
+        if self.default_precision == "int8" and not self.int8:
+            raise ConfigError("export.default_precision=int8, but export.int8=false.", "Use fp32, or export int8.")
+        check_whole("export.calibration_images", self.calibration_images, lowest=1)
+        check_whole("export.bootstrap_samples", self.bootstrap_samples, lowest=0)
+        check_number("export.max_risk", self.max_risk, lowest=0, highest=1)
+        check_number("export.min_coverage", self.min_coverage, lowest=0, highest=1)
 
 
 def build_bundle(
@@ -86,7 +102,11 @@ def build_bundle(
 
     Returns:
         The sealed bundle.
+
+    Raises:
+        BundleError: if the network holds weights that are not finite.
     """
+    check_finite(network)
     store.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=store))
     try:
@@ -115,22 +135,58 @@ def build_bundle(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def bundle_prefix(name: str | None, model: Mapping[str, Any]) -> str:
-    """First part of a bundle's name: as asked for, or the network's class in kebab case, such as `se-conv-net`."""
+def bundle_prefix(name: object, model: Mapping[str, Any]) -> str:
+    """First part of a bundle's name: as asked for, or the network's class in kebab case, such as `se-conv-net`.
+
+    Raises:
+        ConfigError: if no bundle's name can start like that.
+    """
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", str(model["_target_"]).rpartition(".")[2])
-    return name or "-".join(words).lower()
+    prefix = "-".join(words).lower() if name is None else str(name)
+    if not is_bundle_name(f"{prefix}-{'0' * 12}"):
+        raise ConfigError(
+            f"bundle_name={prefix!r} cannot start a bundle's name.", "Use letters, digits, '.', '_', '-'."
+        )
+    return prefix
 
 
-def publish(bundle: Bundle, uri: str, alias: str | None) -> None:
+def check_shipping(settings: Mapping[str, Any]) -> None:
+    """Refuse what would only fail when a bundle is made and published, which may be hours later.
+
+    Args:
+        settings: `export`, `bundle_name` and `store` as in `configs/train.yaml`.
+
+    Raises:
+        UserError: naming the key.
+    """
+    ExportSettings(**settings["export"])
+    if settings["bundle_name"] is not None:
+        bundle_prefix(settings["bundle_name"], {"_target_": ""})
+    if not isinstance(settings["store"]["uri"], str) or not settings["store"]["uri"]:
+        raise ConfigError(f"store.uri={settings['store']['uri']} is not possible.", "Give a folder, gs://… or s3://….")
+    if settings["store"]["alias"] is not None:
+        try:
+            Store.check_alias(str(settings["store"]["alias"]))
+        except StoreError as error:
+            raise ConfigError(f"store.alias={settings['store']['alias']}: {error.message}", error.fix) from error
+
+
+def publish(bundle: Bundle, uri: str, alias: object) -> None:
     """Upload a bundle where the store is a bucket, and point an alias at it.
 
     Raises:
-        StoreError: if the store cannot be written; the local bundle stays.
+        StoreError: if the store cannot be written; the local bundle stays, and the error says where.
     """
     store = Store(uri)
-    store.publish(bundle.path)
-    if alias:
-        store.set_alias(alias, bundle.name)
+    try:
+        store.publish(bundle.path)
+        if alias is not None:
+            store.set_alias(str(alias), bundle.name)
+    except StoreError as error:
+        kept = "" if str(bundle.path) in str(error) else f"The bundle is kept in {bundle.path}."
+        words = ["uv", "run", "invoke", "promote", "-o", f"bundle={bundle.path}", "-o", f"store.uri={uri}"]
+        again = f"To publish it: {shlex.join([*words, '-o', f'alias={alias}'])}" if alias is not None else ""
+        raise StoreError(error.message, " ".join(filter(None, [error.fix, kept, again]))) from error
 
 
 def _calibration_sample(dataset: FaceDataset, count: int, seed: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
+
+from mlopsproject.config import command_line
+from mlopsproject.core.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +96,25 @@ class BestCheckpoint(ModelCheckpoint):
         if self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say so if the earlier run chose its best checkpoint by another metric."""
+        # The state's key holds the metric, so Lightning finds none and does not call `load_state_dict`.
+        if self.state_key not in checkpoint.get("callbacks", {}):
+            log.warning(
+                "The earlier run's best checkpoint is not taken over: it was not chosen by callbacks.monitor=%s",
+                self.monitor,
+            )
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Bring the earlier run's best checkpoint into this run's folder, with its score."""
         assert self.dirpath is not None
+        if not state_dict["best_model_path"]:
+            return
         earlier, kept = Path(state_dict["best_model_path"]), Path(self.dirpath) / "best.ckpt"
-        if state_dict["monitor"] != self.monitor or not earlier.is_file():
-            log.warning("The best checkpoint so far, %s, is not taken over; this run finds its own.", earlier)
+        if not earlier.is_file():
+            log.warning("The best checkpoint so far, %s, is gone; this run finds its own.", earlier)
             return
         if self._is_first and earlier != kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +122,32 @@ class BestCheckpoint(ModelCheckpoint):
         score = state_dict["best_model_score"]
         moved = {"dirpath": self.dirpath, "best_model_path": str(kept), "kth_best_model_path": str(kept)}
         super().load_state_dict({**state_dict, **moved, "best_k_models": {str(kept): score}, "last_model_path": ""})
+
+
+class EarlyStopping(pl.callbacks.EarlyStopping):
+    """Stops a run that does not improve; a resumed run has the patience it is given now, not the earlier one's."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting the epochs without improvement."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
+class DivergenceStop(Callback):
+    """Ends a run whose training loss is no longer a number: no later epoch can mend it."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch's loss, which is that of all processes together.
+
+        Raises:
+            ConfigError: if it is not finite.
+        """
+        # A run resumed within validation has learnt nothing in that epoch.
+        loss = float(trainer.callback_metrics.get("train/loss", 0.0))
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"training diverged in epoch {trainer.current_epoch + 1} (train/loss is {loss}).",
+                f"Give a lower lr= than {pl_module.hparams['lr']}.",
+            )
 
 
 class InterruptCheckpoint(Callback):
@@ -115,7 +158,7 @@ class InterruptCheckpoint(Callback):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell the loader where a resumed epoch goes on."""
@@ -133,7 +176,8 @@ class InterruptCheckpoint(Callback):
         for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
             loader["next_batch"] = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         trainer.strategy.save_checkpoint(checkpoint, path)
-        log.warning("Interrupted in epoch %d. Resume with: resume=%s", trainer.current_epoch + 1, path)
+        go_on = command_line("train", resume=path)
+        log.warning("Interrupted in epoch %d. Go on with: %s", trainer.current_epoch + 1, go_on)
 
 
 class MetricHistory(Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def find_checkpoint(given: str, runs: Path = RUNS, *, key: str = "resume", file:
 
     Args:
         given: a checkpoint, a run's folder, or `latest` for the newest run that has one.
-        runs: folder that holds the runs.
+        runs: folder that holds the runs that `latest` chooses from, the same for every job.
         key: the config key it was given as, for messages.
         file: which of a run's checkpoints is meant, `last.ckpt` (to go on) or `best.ckpt` (to ship).
 
@@ -69,22 +70,15 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
 
     Args:
         path: of the checkpoint.
-        like: refuse a checkpoint whose network, classes, input or optimiser differ from this module's: resuming takes
-            the optimiser's state over, learning rate included.
+        like: refuse a checkpoint that was trained with other settings than this module, see `check_same_run`.
 
     Raises:
-        BundleError: if the file is damaged, or is of another architecture than `like`.
+        BundleError: if the file is damaged, or was trained otherwise than `like`.
     """
     checkpoint = read_checkpoint(path)
     settings = dict(checkpoint["hyper_parameters"])
     if like is not None:
-        for key in ("model", "classes", "input_spec", "lr", "optim"):
-            key, before, now = _difference(key, settings.get(key), like.hparams[key])
-            if before != now:
-                raise BundleError(
-                    f"{path} was trained with {key}={before}, not {now}.",
-                    "Use the settings it was trained with, or start without resume= (model.init_from= takes a bundle).",
-                )
+        check_same_run(path, settings, like.hparams)
     settings["compile_network"] = False
     try:
         module = ExpressionModule(**settings)
@@ -95,13 +89,62 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
     return module.eval()
 
 
-def _difference(key: str, before: Any, now: Any) -> tuple[str, Any, Any]:
-    """Narrow two values of a key down to the first entry that differs."""
+#: What a resumed run must share with the run it goes on with, and what stands before the entries' names in the config.
+_SAME_RUN = {
+    "model": "model.",
+    "classes": "",
+    "input_spec": "data.",
+    "data": "data.",
+    "lr": "",
+    "optim": "optim.",
+    "augment": "augment.",
+    "seed": "",
+    "record": "",
+}
+#: Hyperparameters that gained entries over time: what an older checkpoint does not tell is not compared.
+_GROWN = ("data", "record")
+
+
+def check_same_run(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to resume with other settings: the result would look like one run and be reproducible by none.
+
+    `epochs` may change, which is how a run is extended.
+
+    Args:
+        path: of the checkpoint, for messages.
+        before: its hyperparameters.
+        now: those of the run that is about to go on.
+
+    Raises:
+        BundleError: naming the first setting that differs, with both values.
+    """
+    for group, prefix in _SAME_RUN.items():
+        if group not in before:
+            continue
+        key, old, new = _difference(group, prefix, before[group], now[group])
+        if old == new:
+            continue
+        if key == "data.fingerprint":
+            raise BundleError(
+                f"{path} was trained on other images of data set '{before[group]['name']}' than are there now.",
+                "Import that data again, or start without resume= (model.init_from= takes a bundle).",
+            )
+        raise BundleError(
+            f"{path} was trained with {key}={old}, not {new}.",
+            "Use the settings it was trained with, or start without resume= (model.init_from= takes a bundle).",
+        )
+
+
+def _difference(group: str, prefix: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """Narrow two values of a hyperparameter down to the first entry that differs, named as in the config."""
     if isinstance(before, dict) and isinstance(now, dict):
-        for name in sorted(before.keys() | now.keys()):
+        names = sorted(before if group in _GROWN else before.keys() | now.keys())
+        # The fingerprint last: another data set is better told by its name.
+        for name in sorted(names, key="fingerprint".__eq__):
             if before.get(name) != now.get(name):
-                return f"{key}.{name}", before.get(name), now.get(name)
-    return key, before, now
+                return f"{prefix}{name}", before.get(name), now.get(name)
+        return group, None, None
+    return group, before, now
 
 
 def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, store: str) -> None:

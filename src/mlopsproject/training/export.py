@@ -128,6 +128,19 @@ def quantise_onnx(source: Path, target: Path, calibration: NDArray[np.uint8], sp
         prepared.unlink(missing_ok=True)
 
 
+def check_finite(network: Network) -> None:
+    """Refuse a network that would answer nothing but NaN.
+
+    Raises:
+        BundleError: naming the first weights that are not finite.
+    """
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BundleError(
+                f"The network's {name} holds NaN or infinite values: its training diverged.", "Train with a lower lr=."
+            )
+
+
 def save_weights(network: Network, path: Path) -> None:
     """Write a network's weights and buffers as safetensors."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)

@@ -38,7 +38,8 @@ class ExpressionModule(pl.LightningModule):
         channels_last: keep weights and pictures as NHWC in memory.
         compile_network: compile the network with `torch.compile`.
         seed: of augmentation and dropout, mixed with epoch and batch so that a resumed run goes on exactly.
-        data: name and fingerprint of the training data, kept for the record.
+        data: name, fingerprint and balance of the training data, kept for the record.
+        record: other settings that a resumed run must share, by config key, such as `batch_size`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ExpressionModule(pl.LightningModule):
         compile_network: bool = False,
         seed: int = 0,
         data: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -156,7 +158,7 @@ def build_module(
     """The module of a run.
 
     Args:
-        settings: `model`, `optim`, `augment`, `epochs`, `lr`, `seed` and `data.drop_twins` as in `configs/train.yaml`.
+        settings: as composed from `configs/train.yaml`.
         spec: the network's input.
         dataset: to train on.
         compute: memory layout and compilation.
@@ -178,6 +180,7 @@ def build_module(
         data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            "drop_twins": bool(settings["data"]["drop_twins"]),
+            **{key: settings["data"][key] for key in ("drop_twins", "balance", "per_class")},
         },
+        record={"batch_size": settings["batch_size"], "callbacks.ema": settings["callbacks"]["ema"]},
     )

@@ -10,10 +10,23 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.checks import check_choice, check_number
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 SCHEDULES = ("constant", "cosine", "one_cycle")
+
+
+def check_optim(optim: Mapping[str, Any]) -> None:
+    """Refuse values of the `optim` group that no run can have.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    check_choice("optim.name", optim["name"], OPTIMISERS)
+    check_choice("optim.schedule", optim["schedule"], SCHEDULES)
+    check_number("optim.weight_decay", optim["weight_decay"])
+    for key in ("momentum", "warmup", "label_smoothing"):
+        check_number(f"optim.{key}", optim[key], highest=1)
 
 
 def build_optimiser(network: nn.Module, lr: float, optim: Mapping[str, Any]) -> Optimizer:
@@ -28,16 +41,15 @@ def build_optimiser(network: nn.Module, lr: float, optim: Mapping[str, Any]) -> 
         ConfigError: for an unknown name.
     """
     name = str(optim["name"])
-    if name not in OPTIMISERS:
-        known = ", ".join(OPTIMISERS)
-        raise ConfigError(f"optim.name={name!r} is not known;", nearest(name, OPTIMISERS) or f"choose one of {known}.")
+    check_choice("optim.name", name, OPTIMISERS)
     matrices = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": float(optim["weight_decay"])},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    extra: dict[str, Any] = {"momentum": float(optim["momentum"]), "nesterov": True} if name == "sgd" else {}
+    momentum = float(optim["momentum"])
+    extra: dict[str, Any] = {"momentum": momentum, "nesterov": momentum > 0} if name == "sgd" else {}
     return OPTIMISERS[name](groups, lr=lr, **extra)
 
 
@@ -51,9 +63,7 @@ def build_schedule(optimiser: Optimizer, optim: Mapping[str, Any], total_steps: 
         ConfigError: for an unknown schedule.
     """
     schedule = str(optim["schedule"])
-    if schedule not in SCHEDULES:
-        hint = nearest(schedule, SCHEDULES) or f"choose one of {', '.join(SCHEDULES)}."
-        raise ConfigError(f"optim.schedule={schedule!r} is not known;", hint)
+    check_choice("optim.schedule", schedule, SCHEDULES)
     share = float(optim["warmup"])
     warmup = max(1, round(total_steps * (max(share, 0.2) if schedule == "one_cycle" else share)))
 

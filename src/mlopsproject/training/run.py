@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
@@ -21,7 +22,7 @@ from rich.console import Console
 from mlopsproject.config import command_line, values
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.classes import resolve_classes
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.errors import BundleError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
@@ -33,12 +34,13 @@ from mlopsproject.evaluation.report import write_report
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
-from mlopsproject.training.checkpoints import find_checkpoint, load_module, start_from_bundle
+from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
 from mlopsproject.training.hardware import Compute, choose_compute
 from mlopsproject.training.module import ExpressionModule, build_module
-from mlopsproject.training.tracking import build_loggers, finish, log_bundle
-from mlopsproject.training.trainer import build_callbacks, build_trainer
+from mlopsproject.training.settings import check_folder, check_settings
+from mlopsproject.training.tracking import CURVES, build_loggers, carry_curves, finish, log_bundle
+from mlopsproject.training.trainer import build_callbacks, build_trainer, prepare_process, trainer_refused
 
 log = logging.getLogger(__name__)
 
@@ -76,22 +78,21 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     settings = values(config)
     check_settings(settings)
     spec = input_spec(settings["data"])
-    compute = choose_compute(
-        settings["trainer"]["accelerator"],
-        settings["trainer"]["precision"],
-        settings["trainer"]["channels_last"],
-        settings["trainer"]["compile"],
-    )
+    classes = resolve_classes(settings["classes"])
+    resume = find_checkpoint(str(settings["resume"])) if settings["resume"] else None
+    check_folder(output, resume)
+    prepare_process(settings["trainer"])
+    chosen = (settings["trainer"][key] for key in ("accelerator", "precision", "channels_last", "compile"))
+    compute = choose_compute(*chosen)
     pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
-    dataset = open_dataset(settings["data"], spec, classes=resolve_classes(settings["classes"]))
+    dataset = open_dataset(settings["data"], spec, classes=classes)
     _log_dataset(dataset)
     module = build_module(settings, spec, dataset, compute)
-    if settings["model"].get("init_from"):
-        start_from_bundle(module, settings["model"]["init_from"], spec, store=settings["store"]["uri"])
-    resume = find_checkpoint(settings["resume"], output.parent) if settings["resume"] else None
     if resume:
         load_module(resume, like=module)
         log.info("Resuming from %s", resume)
+    elif settings["model"].get("init_from"):
+        start_from_bundle(module, settings["model"]["init_from"], spec, store=settings["store"]["uri"])
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
@@ -101,19 +102,6 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     finally:
         finish(loggers, failed=failed)
     return result
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse top-level values that no run can have.
-
-    Raises:
-        ConfigError: naming the key.
-    """
-    for key, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-        if type(settings[key]) is not int or settings[key] < lowest:
-            raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a whole number of at least {lowest}.")
-    if not isinstance(settings["lr"], int | float) or settings["lr"] <= 0:
-        raise ConfigError(f"lr={settings['lr']} is not possible.", "Give a number above 0.")
 
 
 def fit(
@@ -132,6 +120,7 @@ def fit(
 
     Raises:
         SystemExit: if the run was interrupted; `last.ckpt` is saved then.
+        ConfigError: for settings of the trainer that do not fit the data, or a run that diverges.
     """
     data = settings["data"]
     datamodule = FaceDataModule(
@@ -149,10 +138,14 @@ def fit(
         callbacks=build_callbacks(settings["callbacks"], output, progress=bool(settings["trainer"]["progress"])),
         loggers=loggers,
     )
+    if resume:
+        carry_curves(loggers, resume.parent.parent, int(read_checkpoint(resume).get("global_step", 0)))
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
+    except MisconfigurationException as error:
+        raise trainer_refused(error) from error
     if trainer.should_stop:
         log.info("Stopped early after epoch %d: no better %s", trainer.current_epoch, settings["callbacks"]["monitor"])
     return trainer
@@ -166,16 +159,17 @@ def ship(
     loggers: list[Logger],
     output: Path,
 ) -> TrainingResult:
-    """Export a finished run's best checkpoint, measure the bundle on test and publish it; on the first process only."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    history = next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
-    best = best_checkpoint(trainer)
+    """Export a finished run's best checkpoint, measure the bundle on test, report and publish it.
+
+    Publishing comes last, because a store may fail when everything else is done. Only the first process does any of it.
+    """
+    history, best = metric_history(trainer), best_checkpoint(trainer)
     if not trainer.is_global_zero:
         return TrainingResult(None, best, history, {})
     if not history:
         log.warning("Nothing was left to train: the checkpoint has seen epochs=%d already", settings["epochs"])
-    elif (output / "metrics.csv").is_file():
-        plot_learning_curves(output / "metrics.csv", output / PLOTS_FOLDER / "learning_curves.png")
+    if (output / CURVES).is_file():
+        plot_learning_curves(output / CURVES, output / PLOTS_FOLDER / "learning_curves.png")
     log.info("Exporting the best checkpoint, %s", best)
     bundle = build_bundle(
         load_module(best).network,
@@ -188,21 +182,36 @@ def ship(
         seed=int(settings["seed"]),
         command=command_line("train"),
     )
-    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     metrics = bundle.metrics()
     report = _report(bundle, dataset, metrics, output)
     log_bundle(loggers, bundle, metrics, output / PLOTS_FOLDER / "examples.png")
     Console().print(metrics_table(metrics))
     log.info("Report: %s", report)
     log.info("Bundle: %s", bundle.path)
+    publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     return TrainingResult(bundle, best, history, metrics)
 
 
+def metric_history(trainer: pl.Trainer) -> list[dict[str, float]]:
+    """The metrics of each epoch that a trainer has trained."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
+
+
 def best_checkpoint(trainer: pl.Trainer) -> Path:
-    """The best checkpoint of a run; where it made none, the one it resumed from."""
+    """The best checkpoint of a run; of one that had nothing left to train, the one it resumed from.
+
+    Raises:
+        BundleError: if the run kept none.
+    """
     callback = trainer.checkpoint_callback
     assert isinstance(callback, BestCheckpoint)
-    return Path(callback.best_model_path or str(trainer.ckpt_path))
+    best = callback.best_model_path or ("" if metric_history(trainer) else trainer.ckpt_path)
+    # Only the first process needs the file, which may be on another machine's disk.
+    if not best or (trainer.is_global_zero and not Path(best).is_file()):
+        missing = f"{best} is gone" if best else f"{callback.monitor} was never measured"
+        raise BundleError(f"The run has no best checkpoint: {missing}.", "Export its last.ckpt instead.")
+    return Path(best)
 
 
 def _report(bundle: Bundle, dataset: FaceDataset, metrics: dict[str, Any], output: Path) -> Path:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import wandb
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.evaluation.tracking import check_wandb, log_metrics
 from mlopsproject.training.factory import build
+
+#: What the CSV logger calls its file.
+CURVES = "metrics.csv"
 
 
 def build_loggers(
@@ -46,6 +51,27 @@ def build_loggers(
             )
         )
     return built
+
+
+@rank_zero_only
+def carry_curves(loggers: Iterable[Logger], run: Path, steps: int) -> None:
+    """Begin the `metrics.csv` of a resumed run with the earlier run's rows, so that it shows every epoch.
+
+    Args:
+        loggers: of the resumed run, which has logged nothing yet.
+        run: the earlier run's folder; it may be the resumed one's own.
+        steps: that the checkpoint has made; what the earlier run did after it is done again.
+    """
+    if not (run / CURVES).is_file():
+        return
+    # Read before the logger is touched: it deletes the file that it finds in its folder.
+    with (run / CURVES).open(newline="", encoding="utf-8") as stream:
+        rows = [{key: value for key, value in row.items() if key and value} for row in csv.DictReader(stream)]
+    kept = [row for row in rows if float(row.get("step", 0)) < steps]
+    for logger in loggers:
+        if isinstance(logger, CSVLogger):
+            logger.experiment.metrics.extend(kept)
+            logger.save()
 
 
 def log_bundle(loggers: Iterable[Logger], bundle: Bundle, metrics: Mapping[str, Any], examples: Path) -> None:

@@ -12,14 +12,17 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, RichProgressBar
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.checks import check_choice, check_flag, check_number, check_whole
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.training.callbacks import (
     AveragedWeights,
     BestCheckpoint,
+    DivergenceStop,
+    EarlyStopping,
     EpochLines,
     InterruptCheckpoint,
     MetricHistory,
@@ -36,6 +39,42 @@ PROFILERS: dict[str, Callable[..., Profiler]] = {
 }
 
 
+def check_callbacks(settings: Mapping[str, Any]) -> None:
+    """Refuse values of the `callbacks` group that no run can have.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    check_choice("callbacks.monitor", settings["monitor"], MONITORS)
+    check_number("callbacks.ema", settings["ema"], highest=1, open_ends=True, optional=True)
+    check_whole("callbacks.patience", settings["patience"], lowest=1, optional=True)
+
+
+def check_trainer(settings: Mapping[str, Any]) -> None:
+    """Refuse values of the `trainer` group that no run can have, before Lightning meets them halfway through.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    for key in ("channels_last", "compile", "progress"):
+        check_flag(f"trainer.{key}", settings[key])
+    if settings["deterministic"] != "warn":
+        check_flag("trainer.deterministic", settings["deterministic"])
+    if settings["profiler"] is not None:
+        check_choice("trainer.profiler", settings["profiler"], PROFILERS)
+    check_whole("trainer.num_nodes", settings["num_nodes"], lowest=1)
+    check_whole("trainer.threads", settings["threads"], lowest=1, optional=True)
+    check_number("trainer.gradient_clip_val", settings["gradient_clip_val"], optional=True)
+    for key in ("limit_train_batches", "limit_val_batches"):
+        limit = settings[key]
+        check_number(f"trainer.{key}", limit)
+        # Without a batch of either there is nothing to learn from, or nothing to choose the best checkpoint by.
+        if limit == 0 or (isinstance(limit, float) and limit > 1):
+            raise ConfigError(
+                f"trainer.{key}={limit} is not possible.", "Give a share above 0 and up to 1.0, or a number of batches."
+            )
+
+
 def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool) -> list[Callback]:
     """The run's callbacks.
 
@@ -47,12 +86,12 @@ def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool
     Raises:
         ConfigError: for an unknown metric to monitor.
     """
+    check_callbacks(settings)
     monitor = str(settings["monitor"])
-    if monitor not in MONITORS:
-        hint = nearest(monitor, MONITORS) or f"Choose one of {', '.join(MONITORS)}."
-        raise ConfigError(f"callbacks.monitor={monitor!r} is not logged;", hint)
     folder = output / "checkpoints"
     callbacks: list[Callback] = [
+        # Before the checkpoints: none is saved of an epoch that diverged.
+        DivergenceStop(),
         BestCheckpoint(folder, monitor=monitor, mode=MONITORS[monitor]),
         InterruptCheckpoint(folder),
         MetricHistory(),
@@ -118,8 +157,13 @@ def build_trainer(
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"The settings of trainer= do not work: {reason}", "See configs/trainer/.") from error
+        raise trainer_refused(error) from error
+
+
+def trainer_refused(error: Exception) -> ConfigError:
+    """What Lightning says about settings that it cannot work with, in one line."""
+    reason = str(error).strip().partition("\n")[0]
+    return ConfigError(f"The settings of trainer= do not work: {reason}", "See configs/trainer/.")
 
 
 def build_profiler(name: str | None, output: Path) -> Profiler | None:
@@ -130,9 +174,7 @@ def build_profiler(name: str | None, output: Path) -> Profiler | None:
     """
     if name is None:
         return None
-    if name not in PROFILERS:
-        hint = nearest(name, PROFILERS) or f"choose one of {', '.join(PROFILERS)}."
-        raise ConfigError(f"trainer.profiler={name!r} is not known;", hint)
+    check_choice("trainer.profiler", name, PROFILERS)
     return PROFILERS[name](dirpath=output, filename="profile")
 
 
@@ -146,6 +188,8 @@ def prepare_process(settings: Mapping[str, Any]) -> None:
         keep_freed_memory()
     if settings["threads"]:
         torch.set_num_threads(int(settings["threads"]))
+        # Lightning would set a number of its own when it starts several processes.
+        os.environ["OMP_NUM_THREADS"] = str(settings["threads"])
     elif settings["accelerator"] == "cpu" and isinstance(settings["devices"], int) and settings["devices"] > 1:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // settings["devices"]))

@@ -33,7 +33,10 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def make_module() -> Callable[..., ExpressionModule]:
-    """An untrained module: ``make_module(classes=("a", "b"), model={...}, size=16)``; equal seeds, equal weights."""
+    """An untrained module: ``make_module(classes=("a", "b"), model={...}, size=16)``; equal seeds, equal weights.
+
+    Further arguments are those of `ExpressionModule`.
+    """
 
     def make(
         *,
@@ -42,18 +45,20 @@ def make_module() -> Callable[..., ExpressionModule]:
         size: int = 16,
         seed: int = 0,
         lr: float = 0.1,
+        **others: Any,
     ) -> ExpressionModule:
         torch.manual_seed(seed)
-        return ExpressionModule(
-            model=model or REFERENCE,
-            classes=list(classes),
-            input_spec=InputSpec(size=size).model_dump(mode="json"),
-            optim=OPTIM,
-            augment={"flip": 0.5},
-            epochs=2,
-            lr=lr,
-            data={"name": "none", "fingerprint": "0"},
-        ).eval()
+        settings = {
+            "model": model or REFERENCE,
+            "classes": list(classes),
+            "input_spec": InputSpec(size=size).model_dump(mode="json"),
+            "optim": OPTIM,
+            "augment": {"flip": 0.5},
+            "epochs": 2,
+            "lr": lr,
+            "data": {"name": "none", "fingerprint": "0"},
+        }
+        return ExpressionModule(**settings | others).eval()
 
     return make
 

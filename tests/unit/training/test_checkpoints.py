@@ -105,15 +105,65 @@ def test_weights_that_do_not_fit_their_network_are_refused(make_module: MakeModu
     [
         ({"model": {"_target_": "mlopsproject.training.networks.SEConvNet", "widths": [8]}}, r"model\._target_="),
         ({"classes": ("happy", "sad")}, "classes="),
-        ({"size": 32}, r"input_spec\.size=16, not 32"),
+        ({"size": 32}, r"data\.size=16, not 32"),
         ({"lr": 0.7}, "lr=.*, not 0.7"),
+        ({"augment": {"flip": 0.2}}, r"augment\.flip=0\.5, not 0\.2"),
+        ({"augment": {"flip": 0.5, "rotation": 9}}, r"augment\.rotation=None, not 9"),
     ],
 )
-def test_a_checkpoint_of_another_architecture_or_optimiser_is_refused(
+def test_a_checkpoint_of_another_architecture_optimiser_or_augmentation_is_refused(
     make_module: MakeModule, checkpoint: Path, changes: dict[str, object], named: str
 ) -> None:
     with pytest.raises(BundleError, match=f"was trained with {named}"):
         load_module(checkpoint, like=make_module(**changes))
+
+
+DATA = {"name": "mine", "fingerprint": "a", "drop_twins": True, "balance": "none", "per_class": None}
+RECORD = {"batch_size": 8, "callbacks.ema": 0.9}
+
+
+@pytest.fixture
+def recorded(make_module: MakeModule, tmp_path: Path) -> Path:
+    """A checkpoint that tells what it was trained on, and how."""
+    return save(make_module(data=DATA, record=RECORD), tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("data", "record", "said"),
+    [
+        ({"name": "yours", "fingerprint": "b"}, {}, r"trained with data\.name=mine, not yours\."),
+        ({"fingerprint": "b"}, {}, r"trained on other images of data set 'mine'.*Import that data again"),
+        ({"drop_twins": False}, {}, r"data\.drop_twins=True, not False"),
+        ({"balance": "weighted"}, {}, r"data\.balance=none, not weighted"),
+        ({"per_class": 5}, {}, r"data\.per_class=None, not 5"),
+        ({}, {"batch_size": 16}, r"trained with batch_size=8, not 16"),
+        ({}, {"callbacks.ema": None}, r"trained with callbacks\.ema=0\.9, not None"),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_another_way_of_training_is_refused(
+    make_module: MakeModule, recorded: Path, data: dict[str, object], record: dict[str, object], said: str
+) -> None:
+    with pytest.raises(BundleError, match=said):
+        load_module(recorded, like=make_module(data=DATA | data, record=RECORD | record))
+
+
+def test_another_random_seed_is_refused(make_module: MakeModule, recorded: Path) -> None:
+    other = make_module(data=DATA, record=RECORD)
+    other.hparams["seed"] = 3
+    with pytest.raises(BundleError, match=r"trained with seed=0, not 3\."):
+        load_module(recorded, like=other)
+
+
+def test_a_run_may_be_extended(make_module: MakeModule, recorded: Path) -> None:
+    assert load_module(recorded, like=make_module(data=DATA, record=RECORD, epochs=9))
+
+
+def test_what_an_older_checkpoint_does_not_tell_is_not_compared(make_module: MakeModule, tmp_path: Path) -> None:
+    path = save(make_module(data={"name": "mine", "fingerprint": "a"}), tmp_path / "old.ckpt")
+    content = torch.load(path, weights_only=True)
+    del content["hyper_parameters"]["record"]
+    torch.save(content, path)
+    assert load_module(path, like=make_module(data=DATA, record=RECORD))
 
 
 # ---- resume=
@@ -130,6 +180,15 @@ def test_resume_latest_takes_the_newest_run_that_has_a_checkpoint(make_module: M
         os.utime(path, (1e9 - age, 1e9 - age))
     (tmp_path / "newest-without-one").mkdir()
     assert find_checkpoint("latest", tmp_path).parts[-3] == "new"
+
+
+def test_latest_means_the_same_place_for_every_job(
+    make_module: MakeModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("last.ckpt", "best.ckpt"):
+        save(make_module(), tmp_path / "runs" / "train" / "one" / "checkpoints" / file)
+        assert find_checkpoint("latest", file=file) == Path("runs/train/one/checkpoints") / file
 
 
 @pytest.mark.parametrize("resume", ["latest", "nowhere.ckpt", "."])

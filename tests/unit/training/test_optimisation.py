@@ -48,6 +48,11 @@ def test_sgd_has_nesterov_momentum() -> None:
     assert (group["momentum"], group["nesterov"], group["lr"]) == (0.9, True, 0.1)
 
 
+def test_without_momentum_sgd_is_plain() -> None:
+    group = build_optimiser(nn.Linear(2, 2), 0.1, OPTIM | {"momentum": 0.0}).param_groups[0]
+    assert (group["momentum"], group["nesterov"]) == (0.0, False)
+
+
 def test_constant_stays_at_the_peak_after_warm_up() -> None:
     assert rates(10, schedule="constant", warmup=0.0) == [1.0] * 10
     assert rates(10, schedule="constant", warmup=0.4) == [0.25, 0.5, 0.75] + [1.0] * 7

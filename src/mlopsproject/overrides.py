@@ -1,0 +1,149 @@
+"""What a user may write behind a job's name: `key=value`, read, checked against the config and explained when wrong."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from mlopsproject.core.errors import ConfigError, nearest
+
+
+def config_folder() -> Path:
+    """Where the YAML files are: `configs/` of the working directory, else of the project this package lies in.
+
+    Raises:
+        ConfigError: if neither exists.
+    """
+    candidates = [Path.cwd() / "configs", Path(__file__).resolve().parents[2] / "configs"]
+    for candidate in candidates:
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise ConfigError("no configs/ folder found.", "Run from the project's folder.")
+
+
+@cache
+def defaults(job: str, folder: Path) -> DictConfig:
+    """A job's config without overrides."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(folder), version_base="1.3", job_name=job):
+        return compose(job)
+
+
+def explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
+    """Say which override is wrong and which key, group or choice was probably meant."""
+    if not overrides:
+        return ConfigError(f"configs/{job}.yaml does not compose: {first_line(error)}")
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            key = parser.parse_override(text).key_or_group
+        except HydraException:
+            key = ""
+        if not key:
+            return ConfigError(f"cannot read the override {text!r}.", "Write key=value, for example epochs=5.")
+        value = text.partition("=")[2]
+        folder = config_folder() / key.lstrip("+~")
+        if folder.is_dir():
+            choices = sorted(path.stem for path in folder.glob("*.yaml"))
+            if value not in choices:
+                hint = nearest(value, choices) or f"choose one of {', '.join(choices)}."
+                return ConfigError(f"{key}={value} does not exist;", hint)
+            continue
+        if text.startswith(("+", "~", "hydra")):
+            continue
+        known = _known_keys(job)
+        if key not in known:
+            tail = {name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]}
+            hint = nearest(key, known) or (f"did you mean '{min(tail)}'?" if tail else f"see configs/{job}.yaml.")
+            return ConfigError(f"{key!r} is not a config key of {job};", hint)
+    return ConfigError(f"the config of {job} does not compose: {first_line(error)}")
+
+
+#: What takes arguments of its own, which `+key=value` may add.
+_OPEN_GROUPS = ("model.", "logger.", "hydra.")
+
+
+def check_added(job: str, overrides: list[str]) -> None:
+    """Refuse `+key=value` where nothing would read the key."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+")
+        if not text.startswith("+") or key.startswith(_OPEN_GROUPS) or (config_folder() / key).is_dir():
+            continue
+        known = _known_keys(job)
+        if key not in known:
+            raise ConfigError(f"nothing in {job} reads {key!r};", nearest(key, known) or f"see configs/{job}.yaml.")
+
+
+#: Words that may stand where the default is a number or a truth value.
+_WORDS = {"trainer.devices": {"auto"}, "trainer.deterministic": {"warn"}}
+
+
+def check_kinds(config: DictConfig, usual: DictConfig, overrides: list[str]) -> None:
+    """Refuse a word where the default is a number or a truth value, and a single value where it is a list.
+
+    Args:
+        config: as composed.
+        usual: the same job's config without overrides.
+        overrides: `key=value` strings.
+
+    Raises:
+        ConfigError: naming the key and the value.
+    """
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+~")
+        value, default = OmegaConf.select(config, key), OmegaConf.select(usual, key)
+        if isinstance(value, str) and value not in _WORDS.get(key, ()) and isinstance(default, int | float):
+            raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
+        if OmegaConf.is_list(default) and isinstance(value, str | int | float):
+            raise ConfigError(f"{key}={value} is not a list.", f"Write '{key}=[{value}]'.")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first: Hydra's go on for paragraphs."""
+    return str(error).strip().partition("\n")[0]
+
+
+def _known_keys(job: str) -> set[str]:
+    """Every dotted key of a job's default config, groups included."""
+    config = OmegaConf.to_container(defaults(job, config_folder()), resolve=False)
+    keys: set[str] = set()
+
+    def walk(node: Any, prefix: str) -> None:
+        if isinstance(node, dict):
+            for name, child in node.items():
+                keys.add(f"{prefix}{name}")
+                walk(child, f"{prefix}{name}.")
+
+    walk(config, "")
+    groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
+    return keys | groups
+
+
+def quoted(text: str) -> str:
+    """An override as Hydra can read it.
+
+    A leading `~` becomes the home folder, which most shells leave to the program behind a `=`; a value that Hydra
+    cannot read as it stands, such as a URL or a path with spaces or commas, is put in quotes.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or text.startswith("-"):
+        return text
+    if value == "~" or value.startswith("~/"):
+        value = str(Path(value).expanduser())
+        text = f"{key}={value}"
+    try:
+        if not OverridesParser.create().parse_override(text).is_sweep_override():
+            return text
+    except HydraException:
+        pass
+    # Hydra takes a backslash literally unless it stands before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
