@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def _records(path: Path) -> Iterator[Any]:
         if (left := -position % 32768) and left < 7:
             position += left
             continue
-        _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-        if kind == 0:
+        _, length, kind = struct.unpack("<IHB", content[position : position + 7].ljust(7, b"\0"))
+        if kind == 0 or position + 7 + length > len(content):
             break
         parts += content[position + 7 : position + 7 + length]
         position += 7 + length
@@ -42,6 +43,11 @@ def logged(run: Run) -> dict[str, Any]:
     """`config`, `history` (list of dicts), `summary` and `artifacts` of the offline run."""
     files = list((run.output / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 1
+    # W&B's own process may still be writing the file when the run has ended; its last record says so.
+    deadline = time.monotonic() + 60
+    while not any(record.WhichOneof("record_type") == "exit" for record in _records(files[0])):
+        assert time.monotonic() < deadline, "the run's file has no end"
+        time.sleep(0.2)
     seen: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "artifacts": []}
     for record in _records(files[0]):
         kind = record.WhichOneof("record_type")

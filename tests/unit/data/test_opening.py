@@ -56,7 +56,8 @@ def test_a_changed_folder_is_imported_again_with_the_same_options(
     picture(502, 80).save("mine/train/sad/large.png")
     with caplog.at_level("INFO", opening.__name__):
         opened()
-    assert caplog.messages == ["mine/ has changed: importing it again as data set 'mine', with the same options"]
+    said = [record.message for record in caplog.records if record.name == opening.__name__]
+    assert said == ["mine/ has changed: importing it again as data set 'mine', with the same options"]
     assert recorded()["options"] == before["options"] == {**chosen, "own_classes": []}
     assert recorded()["rows"] == before["rows"] + 1
     assert recorded()["excluded"] == {"tiny": 1, "too_large": 1}
