@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlopsproject.config import output_folder, run_job, values
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.checks import check_choice
 from mlopsproject.data.benchmark import benchmark_import
 
 
@@ -23,10 +23,7 @@ def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
     """
     settings = values(config)
     what = settings["what"]
-    if what not in WHAT:
-        raise ConfigError(
-            f"what={what!r} is not known;", nearest(str(what), WHAT) or f"choose one of {', '.join(WHAT)}."
-        )
+    check_choice("what", what, WHAT)
     figures = WHAT[what](settings[what])
     output.mkdir(parents=True, exist_ok=True)
     (output / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

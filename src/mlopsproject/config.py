@@ -28,8 +28,6 @@ from rich.logging import RichHandler
 from mlopsproject.core.errors import ConfigError, UserError
 from mlopsproject.overrides import check_added, check_kinds, config_folder, defaults, explain, quoted
 
-log = logging.getLogger(__name__)
-
 #: Advice of libraries that does not apply here, or that a user cannot act on.
 _LIBRARY_NOTES = (
     r".*LeafSpec.*is deprecated.*",

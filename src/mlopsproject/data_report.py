@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import command_line, require, run_job, values
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.classes import SEVEN
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.opening import import_folder
@@ -17,6 +18,7 @@ from mlopsproject.evaluation.data_report import write_data_report
 def data_report(config: DictConfig) -> Path:
     """Write the report as the config says and print where it is."""
     settings = values(config)
+    check_whole("seed", settings["seed"], lowest=0)
     name = str(require(settings, "name"))
     output = Path(settings["output"] or Path("reports") / f"data-{name}.html")
     import_folder(name, Path(settings["root"]), InputSpec(size=64), SEVEN)

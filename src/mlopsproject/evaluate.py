@@ -35,7 +35,7 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         UserError: a missing or damaged bundle or data set, an unknown split, classes that do not fit.
     """
     settings = values(config)
-    for key, lowest in (("batch_size", 1), ("bootstrap_samples", 0), ("threads", 1)):
+    for key, lowest in (("batch_size", 1), ("bootstrap_samples", 0), ("threads", 1), ("seed", 0)):
         check_whole(key, settings[key], lowest=lowest)
     check_wandb(settings["wandb"])
     predictor = Predictor.load(

@@ -15,7 +15,7 @@ from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, check_shipping, publish
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mlopsproject.export")
 
 
 def export(config: DictConfig) -> Bundle:

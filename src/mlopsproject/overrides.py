@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.errors import ConfigError, first_line, nearest
 
 
 def config_folder() -> Path:
@@ -104,11 +104,6 @@ def check_kinds(config: DictConfig, usual: DictConfig, overrides: list[str]) -> 
             raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
         if OmegaConf.is_list(default) and isinstance(value, str | int | float):
             raise ConfigError(f"{key}={value} is not a list.", f"Write '{key}=[{value}]'.")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first: Hydra's go on for paragraphs."""
-    return str(error).strip().partition("\n")[0]
 
 
 def _known_keys(job: str) -> set[str]:

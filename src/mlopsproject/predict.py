@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mlopsproject.config import require, run_job, values
 from mlopsproject.core.batch_scoring import ScoringResult, score
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.predictor import Predictor
 
 
@@ -30,6 +31,7 @@ def summary(result: ScoringResult) -> Table:
 def predict(config: DictConfig) -> ScoringResult:
     """Score as the config says and print a summary."""
     settings = values(config)
+    check_whole("threads", settings["threads"], lowest=1)
     predictor = Predictor.load(
         settings["bundle"],
         precision=settings["precision"],

@@ -65,9 +65,10 @@ def test_evaluate_without_intervals_prints_its_table(
     ("override", "said"),
     [
         ("batch_size=0", "batch_size=0 is not possible"),
+        ("seed=-1", "seed=-1 is not possible"),
         ("bootstrap_samples=-1", "bootstrap_samples=-1 is not possible"),
         ("threads=0", "threads=0 is not possible"),
-        ("wandb.mode=onlin", "wandb.mode='onlin' is not known"),
+        ("wandb.mode=onlin", "wandb.mode='onlin' is unknown"),
     ],
 )
 def test_evaluate_refuses_wrong_values_before_any_work(

@@ -85,7 +85,7 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
 @pytest.mark.parametrize(
     ("key", "value", "fix"),
     [
-        ("export.default_precision", "fp16", "choose one of fp32, int8"),
+        ("export.default_precision", "fp16", "Known: fp32, int8"),
         ("export.calibration_images", 0, "at least 1"),
         ("export.bootstrap_samples", -1, "at least 0"),
         ("export.max_risk", 1.5, "at most 1"),
@@ -95,6 +95,7 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
         ("bundle_name", "", "Use letters"),
         ("store.alias", "a/b", "Use a short word"),
         ("store.uri", None, "Give a folder"),
+        ("store.uri", "ftpp://somewhere", "Use a folder, gs://"),
         ("trainer.limit_val_batches", 0, "above 0"),
         ("trainer.limit_train_batches", 0.0, "above 0"),
         ("trainer.limit_train_batches", 1.5, "number of batches"),
@@ -110,8 +111,9 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
         ("callbacks.ema", 2, "above 0 and below 1, or null"),
         ("callbacks.ema", 1, "above 0 and below 1, or null"),
         ("callbacks.monitor", "val/accu", "did you mean 'val/acc'"),
-        ("augment.flip", None, "Give 0 to 1"),
-        ("augment.mixup_alpha", -1, "Give 0 or more"),
+        ("augment.flip", None, "Give a number of at least 0 and at most 1"),
+        ("augment.mixup_alpha", -1, "Give a number of at least 0"),
+        ("augment.mixup_alpha", float("inf"), "Give a number of at least 0"),
         ("optim.label_smoothing", 1.5, "at most 1"),
         ("optim.momentum", "high", "at least 0"),
         ("optim.weight_decay", None, "at least 0"),
@@ -121,7 +123,7 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
         ("data.drop_twins", None, "true or false"),
         ("data.balance", "wieghted", "did you mean 'weighted'"),
         ("data.per_class", 0, "at least 1"),
-        ("wandb.mode", "ofline", "Choose one of"),
+        ("wandb.mode", "ofline", "did you mean 'offline'"),
     ],
 )
 def test_a_value_that_no_run_can_have_is_refused_before_it_starts(

@@ -17,6 +17,7 @@ from invoke.parser import Parser
 
 from mlopsproject.config import load_config, values
 from mlopsproject.data.synthetic.__main__ import _parser as synthetic_parser
+from mlopsproject.overrides import quoted
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data_remote/README.md"])
@@ -107,7 +108,8 @@ def test_tasks_and_their_flags_exist_and_overrides_compose(page: Path) -> None:
             continue
         (context,) = [found for found in task_parser().parse_argv(words) if found.name]
         if "override" in context.args:
-            load_config(str(context.name).replace("-", "_"), context.args["override"].value or [])
+            overrides = [quoted(text) for text in context.args["override"].value or []]
+            load_config(str(context.name).replace("-", "_"), overrides)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -117,7 +119,7 @@ def test_modules_take_the_arguments_that_are_shown(page: Path) -> None:
             synthetic_parser().parse_args(drawing)
         for job in JOBS:
             if overrides := words_after(command, "-m", f"mlopsproject.{job}"):
-                load_config(job, [word for word in overrides if "=" in word])
+                load_config(job, [quoted(word) for word in overrides if "=" in word])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

@@ -8,22 +8,28 @@ from collections.abc import Iterable
 from mlopsproject.core.errors import ConfigError, nearest
 
 
-def check_whole(key: str, value: object, *, lowest: int, optional: bool = False) -> None:
-    """Refuse what is not a whole number of at least `lowest`.
+def check_whole(key: str, value: object, *, lowest: int, highest: int | None = None, optional: bool = False) -> None:
+    """Refuse what is not a whole number within a range.
 
     Args:
         key: of the config, for the message.
         value: as configured.
         lowest: possible value.
+        highest: possible value, if there is one.
         optional: take `null` as well.
 
     Raises:
         ConfigError: for anything else.
     """
-    if (optional and value is None) or (type(value) is int and value >= lowest):
+    if optional and value is None:
         return
-    or_null = ", or null" if optional else ""
-    raise ConfigError(f"{key}={value} is not possible.", f"Give a whole number of at least {lowest}{or_null}.")
+    # Not isinstance: True is an int, but counts nothing.
+    if type(value) is int and value >= lowest and (highest is None or value <= highest):
+        return
+    allowed = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+    raise ConfigError(
+        f"{key}={value!r} is not possible.", f"Give a whole number {allowed}{', or null' if optional else ''}."
+    )
 
 
 def check_number(
@@ -56,7 +62,9 @@ def check_number(
             return
     low = f"above {lowest:g}" if open_ends else f"of at least {lowest:g}"
     high = "" if highest == math.inf else f" and {'below' if open_ends else 'at most'} {highest:g}"
-    raise ConfigError(f"{key}={value} is not possible.", f"Give a number {low}{high}{', or null' if optional else ''}.")
+    raise ConfigError(
+        f"{key}={value!r} is not possible.", f"Give a number {low}{high}{', or null' if optional else ''}."
+    )
 
 
 def check_flag(key: str, value: object) -> None:
@@ -66,16 +74,27 @@ def check_flag(key: str, value: object) -> None:
         ConfigError: for anything else.
     """
     if not isinstance(value, bool):
-        raise ConfigError(f"{key}={value} is not possible.", "Give true or false.")
+        raise ConfigError(f"{key}={value!r} is not possible.", "Give true or false.")
+
+
+def check_channels(key: str, value: object) -> None:
+    """Refuse what is neither gray nor colour.
+
+    Raises:
+        ConfigError: for anything but 1 and 3.
+    """
+    # Not `in (1, 3)` alone: 1.0 and True equal 1, but count no channels.
+    if type(value) is not int or value not in (1, 3):
+        raise ConfigError(f"{key}={value!r} is not possible.", "Give 1 (gray) or 3 (colour).")
 
 
 def check_choice(key: str, value: object, known: Iterable[str]) -> None:
-    """Refuse a word that is not one of those known, and name the nearest.
+    """Refuse a word that is not one of those known: name the nearest, and all.
 
     Raises:
         ConfigError: for anything else.
     """
     names = list(known)
     if value not in names:
-        hint = nearest(str(value), names) or f"choose one of {', '.join(names)}."
-        raise ConfigError(f"{key}={value!r} is not known;", hint)
+        hint = nearest(str(value), names)
+        raise ConfigError(f"{key}={value!r} is unknown{'; ' + hint if hint else '.'}", f"Known: {', '.join(names)}.")

@@ -33,6 +33,22 @@ def connect(protocol: str, uri: str) -> Any:
         An fsspec file system.
 
     Raises:
+        StoreError: as `find_kind`.
+    """
+    return find_kind(protocol, uri)(**_OPTIONS.get(_SYNONYMS.get(protocol, protocol), {}))
+
+
+def find_kind(protocol: str, uri: str) -> Any:
+    """Find the fsspec class of a protocol, without reaching anything.
+
+    Args:
+        protocol: `file`, `gs`, `s3`, or another one that fsspec knows.
+        uri: the address it is for, named in errors.
+
+    Returns:
+        A class of fsspec file systems.
+
+    Raises:
         StoreError: for an unknown protocol, or one whose package is not installed.
     """
     # Imported late: most processes use a folder, and the cloud packages take a second to load.
@@ -40,7 +56,7 @@ def connect(protocol: str, uri: str) -> Any:
 
     name = _SYNONYMS.get(protocol, protocol)
     try:
-        return fsspec.filesystem(name, **_OPTIONS.get(name, {}))
+        return fsspec.get_filesystem_class(name)
     except ImportError as error:
         fix = "Install the extra 'store': pip install 'mlopsproject[store]'."
         raise StoreError(

@@ -54,6 +54,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first: those of libraries may go on for paragraphs, or say nothing but their type's name."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, whatever its case.
 

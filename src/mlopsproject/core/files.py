@@ -17,6 +17,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error means that no space, or no more of a quota, is left."""
+    # PyArrow's errors carry no number.
+    return isinstance(error, OSError) and (error.errno in _FULL or "No space left" in str(error))
+
+
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn a full disk or a missing right inside the block into an error that names `target` and the fix.
@@ -27,7 +33,7 @@ def writing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise UserError(f"No space left while writing {target}.", "Free some disk space and run again.") from error
         if error.errno in _DENIED:
             what = error.filename or target

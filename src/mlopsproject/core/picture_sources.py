@@ -79,7 +79,9 @@ def _walk(folder: Path) -> Iterator[Entry]:
     closed: list[OSError] = []
     seen = {os.path.realpath(folder)}
     for parent, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and _is_new(Path(parent, name), seen))
+        folders[:] = [
+            name for name in sorted(folders) if not name.startswith(".") and _is_new(Path(parent, name), seen)
+        ]
         for name in sorted(files):
             if not name.startswith(".") and name.lower() not in _IGNORED:
                 path = Path(parent, name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlopsproject.core.bundle import Bundle, open_bundle
-from mlopsproject.core.errors import BundleError
+from mlopsproject.core.errors import BundleError, first_line
 from mlopsproject.core.preprocess import ImageSource, load_input, normalise
 from mlopsproject.core.spec import ModelSpec, Precision
 from mlopsproject.core.store import resolve_bundle
@@ -216,7 +216,7 @@ def _open_session(model: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises types of its own, one per kind of failure
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise BundleError(f"{model} is not a network that ONNX Runtime can run ({reason}).") from error
 
 

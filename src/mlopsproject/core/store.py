@@ -6,7 +6,6 @@ its ``spec.json`` is, which is written last; what exists is never overwritten.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -18,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
-from mlopsproject.core.connections import connect
-from mlopsproject.core.errors import BundleError, StoreError, UserError, nearest
-from mlopsproject.core.files import atomic_file, copy_folder, staging_folder
+from mlopsproject.core.connections import connect, find_kind
+from mlopsproject.core.errors import BundleError, StoreError, UserError, first_line, nearest
+from mlopsproject.core.files import atomic_file, copy_folder, is_disk_full, staging_folder
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +50,22 @@ class Store:
         return Store(uri).folder or Path("models")
 
     @staticmethod
-    def check_alias(alias: object) -> str:
-        """An alias that can be one, as it is.
+    def check_alias(alias: object) -> None:
+        """Refuse what cannot be an alias.
 
         Raises:
-            StoreError: for anything else.
+            StoreError: for anything but a short word.
         """
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
             raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
-        return alias
+
+    def check_kind(self) -> None:
+        """Refuse an address of an unknown kind, or one whose package is not installed; nothing is reached for it.
+
+        Raises:
+            StoreError: naming the kinds, or the package.
+        """
+        find_kind(self._protocol, self.uri)
 
     @cached_property
     def _fs(self) -> Any:
@@ -194,28 +200,26 @@ class Store:
             StoreError: if it cannot be written, or the store holds something else under its name.
         """
         bundle = open_bundle(path)
-        if self.exists(bundle.name):
-            self._compare(bundle)
-            return bundle.name
-        if self.folder is not None:
-            with staging_folder(self.folder) as place:
-                copy_folder(bundle.path, place / bundle.name)
-                install_folder(place / bundle.name, self.folder, bundle.name)
-        else:
-            self._upload(bundle)
+        try:
+            if self.exists(bundle.name):
+                self._compare(bundle)
+            elif self.folder is not None:
+                with staging_folder(self.folder) as place:
+                    copy_folder(bundle.path, place / bundle.name)
+                    install_folder(place / bundle.name, self.folder, bundle.name)
+            else:
+                self._upload(bundle)
+        except StoreError as error:
+            raise StoreError(error.message, f"{error.fix} The bundle is kept in {bundle.path}.".strip()) from error
         return bundle.name
 
     def _upload(self, bundle: Bundle) -> None:
         """Upload the files, look that they arrived whole, then `spec.json`, which makes the bundle visible."""
-        try:
-            with self._reaching(f"upload {bundle.name}"):
-                for name in bundle.spec.files:
-                    self._fs.put_file(str(bundle.path / name), self._path(bundle.name, name))
-                self._check_sizes(bundle)
-                self._fs.put_file(str(bundle.path / SPEC_FILE), self._path(bundle.name, SPEC_FILE))
-        except StoreError as error:
-            kept = f"The bundle is kept in {bundle.path}; publish it again from there."
-            raise StoreError(error.message, f"{error.fix} {kept}".strip()) from error
+        with self._reaching(f"upload {bundle.name}"):
+            for name in bundle.spec.files:
+                self._fs.put_file(str(bundle.path / name), self._path(bundle.name, name))
+            self._check_sizes(bundle)
+            self._fs.put_file(str(bundle.path / SPEC_FILE), self._path(bundle.name, SPEC_FILE))
 
     def _compare(self, bundle: Bundle) -> None:
         """Make sure that what the store holds under the bundle's name is this bundle."""
@@ -266,9 +270,9 @@ class Store:
         except UserError:
             raise
         except Exception as error:  # every backend raises types of its own, from three libraries each
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # on this side
+            if is_disk_full(error):  # on this side
                 raise
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             fix = "Check the address, the network and the credentials." if self.folder is None else ""
             raise StoreError(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import DataError, printable
 from mlopsproject.data.items import Entry
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -36,7 +36,7 @@ def is_zip(path: Path) -> bool:
 def single_entry(file: Path) -> Iterator[Entry]:
     """Give a file that is neither folder nor archive as its own only entry."""
     found = file.stat()
-    yield Entry(_printable(file.name), found.st_size, str(found.st_mtime_ns), lambda: file.open("rb"), str(file))
+    yield Entry(printable(file.name), found.st_size, str(found.st_mtime_ns), lambda: file.open("rb"), str(file))
 
 
 def folder_entries(root: Path) -> Iterator[Entry]:
@@ -117,7 +117,7 @@ def _walk(folder: str, prefix: str, visited: set[tuple[int, int]]) -> Iterator[E
     visited.add((status.st_dev, status.st_ino))
     folders = []
     for entry in entries:
-        path = prefix + _printable(entry.name)
+        path = prefix + printable(entry.name)
         try:
             if entry.is_dir():
                 folders.append((entry.path, path + "/"))
@@ -144,13 +144,8 @@ def _unreadable(path: str, error: OSError) -> Entry:
     return Entry(path, 0, "", io.BytesIO, reason="unreadable", detail=error.strerror or str(error))
 
 
-def _printable(name: str) -> str:
-    """Replace bytes that are no UTF-8, which neither Parquet nor CSV could hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def _inside(name: str) -> str:
-    parts = [part for part in _printable(name).replace("\\", "/").split("/") if part not in ("", ".")]
+    parts = [part for part in printable(name.replace("\\", "/")).split("/") if part not in ("", ".")]
     return "/".join(parts)
 
 

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.checks import check_choice
+from mlopsproject.core.errors import ConfigError
 
 STRATEGIES: Final = ("none", "weighted", "fixed")
 
@@ -35,23 +36,17 @@ def epoch_indices(
     Raises:
         ConfigError: unknown strategy, or `fixed` without a positive `per_class`.
     """
+    check_choice("data.balance", strategy, STRATEGIES)
     if strategy == "none":
         return rng.permutation(len(labels))
     if strategy == "weighted":
         counts = np.bincount(labels)
         weights = 1.0 / (np.count_nonzero(counts) * counts[labels])
         return rng.choice(len(labels), size=len(labels), p=weights)
-    if strategy == "fixed":
-        if per_class is None or per_class < 1:
-            raise ConfigError(
-                f"balance per_class={per_class} is not possible.", "Give the images per class, such as 10000."
-            )
-        plan = [_bring_to(np.flatnonzero(labels == label), per_class, rng) for label in np.unique(labels)]
-        return rng.permutation(np.concatenate(plan)) if plan else np.empty(0, np.int64)
-    hint = nearest(strategy, STRATEGIES)
-    raise ConfigError(
-        f"balance strategy={strategy!r} is unknown{'; ' + hint if hint else '.'}", f"Known: {STRATEGIES}."
-    )
+    if per_class is None or per_class < 1:
+        raise ConfigError(f"data.per_class={per_class} is not possible.", "Give the images per class, such as 10000.")
+    plan = [_bring_to(np.flatnonzero(labels == label), per_class, rng) for label in np.unique(labels)]
+    return rng.permutation(np.concatenate(plan)) if plan else np.empty(0, np.int64)
 
 
 def _bring_to(rows: NDArray[np.int64], wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:

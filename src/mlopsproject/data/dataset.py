@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,6 @@ from mlopsproject.data.cache import CacheKey
 from mlopsproject.data.manifest import codes, column, read_import, read_manifest
 from mlopsproject.data.rebuild import cached_images
 from mlopsproject.data.splits import SPLITS
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

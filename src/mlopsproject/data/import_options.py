@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, get_args
 
-from mlopsproject.core.errors import ConfigError, nearest
+from mlopsproject.core.checks import check_channels, check_choice, check_whole
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import CONFLICT_POLICIES
 from mlopsproject.data.splits import SPLIT_METHODS
@@ -50,24 +51,11 @@ def check_options(**options: Any) -> None:
     """
     for key, value in options.items():
         if key in _CHOICES:
-            _check_choice(key, value)
+            check_choice(key, value, _CHOICES[key])
         elif key in _NUMBERS:
-            if not (key == "workers" and value is None):
-                _check_number(key, value)
-        # Not `in (1, 3)` alone: 1.0 and True equal 1, but count no channels.
-        elif type(value) is not int or value not in (1, 3):
-            raise ConfigError(f"{key}={value!r} is not possible.", "Use 1 (gray) or 3 (RGB).")
-
-
-def _check_choice(key: str, value: Any) -> None:
-    known = _CHOICES[key]
-    if not isinstance(value, str) or value not in known:
-        hint = nearest(str(value), known)
-        raise ConfigError(f"{key}={value!r} is unknown{'; ' + hint if hint else '.'}", f"Known: {', '.join(known)}.")
-
-
-def _check_number(key: str, value: Any) -> None:
-    lowest, highest = _NUMBERS[key]
-    if type(value) is not int or value < lowest or (highest is not None and value > highest):
-        allowed = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-        raise ConfigError(f"{key}={value!r} is not possible.", f"Use a whole number {allowed}.")
+            lowest, highest = _NUMBERS[key]
+            check_whole(key, value, lowest=lowest, highest=highest, optional=key == "workers")
+        elif key == "channels":
+            check_channels(key, value)
+        else:
+            raise TypeError(f"no option {key!r}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlopsproject.core.errors import DataError
+from mlopsproject.core.files import is_disk_full
 from mlopsproject.core.preprocess import MAX_PIXELS
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import assemble_manifest
@@ -20,10 +21,10 @@ from mlopsproject.data.import_options import check_name, check_options
 from mlopsproject.data.labelling import own_classes
 from mlopsproject.data.manifest import FORMAT, fingerprint
 from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
-from mlopsproject.data.placing import put_in_place, restore_replaced, staging_folder
+from mlopsproject.data.placing import install_dataset, restore_replaced, work_folder
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
-from mlopsproject.data.staging import EXCLUDED, Staging, disk_full, is_disk_full
+from mlopsproject.data.staging import EXCLUDED, Staging, disk_full
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def import_dataset(
     scan = opened.scan()
     # Work can be continued only where everything that shaped it is the same.
     key = {"format": FORMAT, "source": scan.fingerprint, "own": list(own), **asdict(options), **chunk_sizes()}
-    staging = Staging(staging_folder(folder), key)
+    staging = Staging(work_folder(folder), key)
     try:
         _require_space(root, scan, staging.files, options)
         _examine_source(opened, scan, options, staging, worker_count(workers, scan.files), progress)
@@ -114,10 +115,10 @@ def import_dataset(
             **facts,
             "seconds": round(time.monotonic() - started, 1),
         }
-        put_in_place(staging, manifest, info, folder)
+        install_dataset(staging, manifest, info, folder)
     except BaseException as error:
         staging.leave()
-        if isinstance(error, OSError) and is_disk_full(error):
+        if is_disk_full(error):
             raise disk_full(root) from error
         raise
     logger.info("Imported %d of %d files into %s", info["rows"], info["files"], folder)

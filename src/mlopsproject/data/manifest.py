@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlopsproject.core.errors import DataError, nearest
+from mlopsproject.core.errors import DataError, first_line, nearest
 
 MANIFEST_FILE: Final = "manifest.parquet"
 EXCLUDED_FILE: Final = "excluded.csv"
@@ -91,6 +91,8 @@ def _require_keys(info: dict[str, Any]) -> None:
         info[name]
     for name in ("given", "location", "fingerprint"):
         info["source"][name]
+    for name in ("size", "channels", "resize_filter", "min_size", "max_pixels", "own_classes"):
+        info["options"][name]
 
 
 def read_manifest(folder: Path) -> pa.Table:
@@ -111,7 +113,7 @@ def read_manifest(folder: Path) -> pa.Table:
         # Not `read_table`: it imports the data set machinery, which takes longer than reading.
         table = pq.ParquetFile(path).read().select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (OSError, pa.ArrowException, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"{path} is missing or damaged ({reason}).", f"Delete {folder} and import it again.") from error
     if fingerprint(table) != info["fingerprint"]:
         raise DataError(f"{path} does not match {IMPORT_FILE} beside it.", f"Delete {folder} and import it again.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mlopsproject.core.checks import check_channels
 from mlopsproject.core.classes import KNOWN
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import InputSpec
@@ -31,7 +32,7 @@ def open_dataset(
     happened, and again, with the same options, when its files have changed since.
 
     Args:
-        data: the config's `data` group: `name`, `root`, `drop_twins`, `progress`.
+        data: the config's `data` group: `name`, `root`, `drop_twins`.
         spec: the input that images are cached for.
         classes: the chosen classes in output order.
         complete: insist on images of every chosen class in every split, as training needs.
@@ -115,8 +116,10 @@ def input_spec(data: Mapping[str, Any]) -> InputSpec:
         ConfigError: for a value that no input can have, such as `data.channels=2`.
     """
     channels = data["channels"]
-    if channels not in (1, 3):
-        raise ConfigError(f"data.channels={channels} is not possible.", "Give 1 (gray) or 3 (colour).")
+    check_channels("data.channels", channels)
+    for name in ("mean", "std"):
+        if not isinstance(data[name], Sequence) or isinstance(data[name], str):
+            raise ConfigError(f"data.{name}={data[name]!r} is not possible.", "Give a list such as [0.5].")
     mean, std = (list(data[name]) * (channels if len(data[name]) == 1 else 1) for name in ("mean", "std"))
     try:
         return InputSpec(size=data["size"], channels=channels, resize_filter=data["resize_filter"], mean=mean, std=std)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -19,8 +18,6 @@ from multiprocessing.connection import wait
 from mlopsproject.core.errors import DataError
 from mlopsproject.data.examine import Examined, ExamineOptions, examine
 from mlopsproject.data.items import Item
-
-logger = logging.getLogger(__name__)
 
 #: A chunk closes at this many items or bytes read by the main process, whichever comes first.
 CHUNK_ITEMS = 256

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from mlopsproject.core.errors import DataError
+from mlopsproject.core.files import sync
 from mlopsproject.data import cache
 from mlopsproject.data.manifest import CACHE_FOLDER, EXCLUDED_FILE, IMPORT_FILE, MANIFEST_FILE, write_manifest
 from mlopsproject.data.staging import EXCLUDED, PIXELS, Staging, lock
@@ -19,12 +20,12 @@ from mlopsproject.data.staging import EXCLUDED, PIXELS, Staging, lock
 _REPLACED: Final = "replaced"
 
 
-def staging_folder(folder: Path) -> Path:
+def work_folder(folder: Path) -> Path:
     """Say where an import of the data set `folder` works."""
     return folder.parent / f".{folder.name}.importing"
 
 
-def put_in_place(staging: Staging, manifest: pa.Table, info: dict[str, Any], folder: Path) -> None:
+def install_dataset(staging: Staging, manifest: pa.Table, info: dict[str, Any], folder: Path) -> None:
     """Complete the data set inside the staging folder, then swap it in with renames.
 
     Args:
@@ -45,16 +46,14 @@ def put_in_place(staging: Staging, manifest: pa.Table, info: dict[str, Any], fol
     shutil.copyfile(staging.folder / EXCLUDED, complete / EXCLUDED_FILE)
     (complete / IMPORT_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     for path in complete.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        sync(path)
     _swap(complete, folder, staging.folder / _REPLACED)
     staging.discard()
 
 
 def restore_replaced(folder: Path) -> None:
     """Put the old data set back if an import was killed after setting it aside and before its own was in place."""
-    work = staging_folder(folder)
+    work = work_folder(folder)
     # A running import is about to fill the gap itself.
     with contextlib.suppress(DataError):
         if not folder.exists() and (work / _REPLACED / IMPORT_FILE).is_file():

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlopsproject.core.errors import DataError
+from mlopsproject.core.files import is_disk_full
 from mlopsproject.core.preprocess import MIN_JPEG_SIDE
 from mlopsproject.data import cache
 from mlopsproject.data.examine import ExamineOptions
@@ -22,7 +23,7 @@ from mlopsproject.data.originals import open_origin
 from mlopsproject.data.pipeline import examine_all, worker_count
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Source
-from mlopsproject.data.staging import disk_full, is_disk_full
+from mlopsproject.data.staging import disk_full
 
 logger = logging.getLogger(__name__)
 _SLICE = 65536
@@ -98,7 +99,7 @@ def build_cache(
 def _write_pixels(
     part: Path, info: dict[str, Any], manifest: pa.Table, key: cache.CacheKey, workers: int, progress: bool
 ) -> None:
-    source = _open_unchanged(info, key)
+    source = _open_source(info, key)
     options = ExamineOptions(
         key.size, key.channels, key.resize_filter, info["options"]["min_size"], info["options"]["max_pixels"]
     )
@@ -122,7 +123,7 @@ def _write_pixels(
         os.fsync(file.fileno())
 
 
-def _open_unchanged(info: dict[str, Any], key: cache.CacheKey) -> Source:
+def _open_source(info: dict[str, Any], key: cache.CacheKey) -> Source:
     try:
         return open_origin(info)
     except DataError as error:

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopsproject.core.errors import ConfigError, DataError, nearest
+from mlopsproject.core.checks import check_choice
+from mlopsproject.core.errors import DataError
 
 SPLITS: Final = ("train", "validation", "test")
 SPLIT_METHODS: Final = ("grouped", "official")
@@ -42,13 +43,10 @@ def assign_splits(
         ConfigError: unknown method.
         DataError: `official` without published splits to follow.
     """
+    check_choice("split", method, SPLIT_METHODS)
     if method == "grouped":
         return draw_grouped(labels, group, _GROUPED_SHARES, np.random.default_rng(seed))
-    if method == "official":
-        return _official(labels, group, np.asarray(source_splits, dtype="U10"), np.random.default_rng(seed))
-    raise ConfigError(
-        f"split={method!r} is unknown; {nearest(method, SPLIT_METHODS)}", f"Known: {', '.join(SPLIT_METHODS)}."
-    )
+    return _official(labels, group, np.asarray(source_splits, dtype="U10"), np.random.default_rng(seed))
 
 
 def draw_grouped(labels: Indices, group: Indices, shares: Sequence[float], rng: np.random.Generator) -> Names:

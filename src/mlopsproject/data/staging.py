@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import fcntl
 import io
 import json
@@ -194,11 +193,6 @@ def lock(folder: Path) -> IO[str]:
         held.close()
         raise DataError(f"Another import is writing {folder}.", "Wait for it, or choose another name.") from None
     return held
-
-
-def is_disk_full(error: OSError) -> bool:
-    """Say whether an operating-system error means that the disk or the quota is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
 
 
 def disk_full(folder: Path, detail: str = "") -> DataError:

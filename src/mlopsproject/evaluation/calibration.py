@@ -229,10 +229,3 @@ def fit_abstention(
         risk=float(curve.risk[index]),
         attained=bool(len(fits)),
     )
-
-
-def fit_abstain_threshold(
-    confidence: NDArray[Any], correct: NDArray[Any], max_risk: float = 0.10, min_coverage: float = 0.5
-) -> float:
-    """Return the threshold of `fit_abstention`, for callers that need nothing else."""
-    return fit_abstention(confidence, correct, max_risk, min_coverage).threshold

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from mlopsproject.core.errors import BundleError, ConfigError, DataError, nearest
+from mlopsproject.core.checks import check_choice
+from mlopsproject.core.errors import BundleError, DataError
 from mlopsproject.evaluation.calibration import reliability_bins, risk_coverage
 from mlopsproject.evaluation.metrics import classification_metrics, jsonable, roc_curves
 from mlopsproject.evaluation.twins import find_training_twins, twin_rule
@@ -116,9 +117,7 @@ def evaluate_bundle(
 
 
 def _rows(dataset: FaceDataset, split: str) -> NDArray[np.int64]:
-    if split not in (*SPLITS, "all"):
-        hint = nearest(split, (*SPLITS, "all")) or f"choose one of {', '.join((*SPLITS, 'all'))}."
-        raise ConfigError(f"split={split!r} does not exist;", hint)
+    check_choice("split", split, (*SPLITS, "all"))
     names = SPLITS if split == "all" else (split,)
     rows = np.sort(np.concatenate([dataset.splits.get(name, np.empty(0, np.int64)) for name in names]))
     if len(rows) == 0:

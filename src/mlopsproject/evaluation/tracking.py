@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ def check_wandb(settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: for an unknown mode, `online` while nobody is logged in, or W&B not installed.
     """
-    mode = str(settings["mode"])
-    if mode not in WANDB_MODES:
-        raise ConfigError(f"wandb.mode={mode!r} is not known.", f"Choose one of {', '.join(WANDB_MODES)}.")
+    mode = settings["mode"]
+    check_choice("wandb.mode", mode, WANDB_MODES)
     if not settings["enabled"]:
         return
     try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9}.get(name, 1.0)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not 0 <= value <= highest:
-                fix = f"Give 0 to {highest:g}." if highest < math.inf else "Give 0 or more."
-                raise ConfigError(f"augment.{name}={value} is out of range.", fix)
+            check_number(f"augment.{name}", value, highest=highest)
 
     @property
     def warps(self) -> bool:

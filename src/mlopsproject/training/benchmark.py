@@ -1,4 +1,4 @@
-"""How fast training is: a real epoch against a plain PyTorch loop and against compute alone, in one run."""
+"""How fast training is: a real epoch against a plain PyTorch loop, compute alone and the machine's ceiling."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ import numpy as np
 from PIL import Image
 
 from mlopsproject.config import load_config, values
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.training.benchmark_sides import ceiling, compute_only, our_epoch, plain_loop
 from mlopsproject.training.hardware import Compute, choose_compute
+from mlopsproject.training.settings import check_settings
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +71,19 @@ def benchmark_cases(
 
     Returns:
         Speeds and their ratios by case.
+
+    Raises:
+        UserError: for settings or data that cannot be measured.
     """
+    check_whole("train.rounds", rounds, lowest=1)
     figures: dict[str, dict[str, float]] = {}
     for case in cases:
         settings = values(
             load_config("train", [f"model={case['model']}", f"data.size={case['size']}", *overrides, "~logger"])
         )
+        check_settings(settings)
+        # An epoch needs one whole batch.
+        check_whole("images (of a case)", case["images"], lowest=settings["batch_size"])
         trainer = settings["trainer"]
         compute = choose_compute(
             trainer["accelerator"], trainer["precision"], trainer["channels_last"], trainer["compile"]
@@ -92,11 +101,11 @@ def benchmark_training(
 ) -> Speeds:
     """Measure one network on a data set's training images.
 
-    Plain loop, compute alone and our epochs take turns, so that a slow minute of the machine hits all of them.
+    The sides of `Speeds` take turns, so that a slow minute of the machine hits all of them.
 
     Args:
-        dataset: whose training images both sides use; ours reads its
-            cache, the plain loop JPEG files of the same pixels.
+        dataset: whose training images both epochs use: ours from memory, the plain loop as JPEG files of the same
+            pixels.
         spec: the network's input.
         settings: `model`, `optim`, `augment`, `trainer`, `callbacks`, `lr`, `batch_size` as in `configs/train.yaml`.
         compute: precision, layout and compilation of our side.

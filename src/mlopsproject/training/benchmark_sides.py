@@ -103,6 +103,7 @@ def _module(
 
 def our_epoch(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute) -> float:
     """Real epochs through Lightning with averaged weights."""
+    prepare_process(settings["trainer"])
     watch = _Stopwatch()
     module = _module(dataset, spec, settings, compute, epochs=1 + TIMED_EPOCHS)
     averaging = [AveragedWeights(settings["callbacks"]["ema"])] if settings["callbacks"]["ema"] else []
@@ -152,7 +153,10 @@ def compute_only(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, A
 
 
 def ceiling(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any], compute: Compute) -> float:
-    """Training needs three products (output, gradient of input, gradient of weights) per layer of a forward pass."""
+    """Images per second at which a step takes as long as its multiply-adds do in one large matrix product.
+
+    A step is counted as three products (output, gradient of input, gradient of weights) per layer of a forward pass.
+    """
     prepare_process(settings["trainer"])
     device = _device(settings)
     side = 2048 if device.type == "cpu" else 8192

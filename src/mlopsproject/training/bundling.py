@@ -162,13 +162,17 @@ def check_shipping(settings: Mapping[str, Any]) -> None:
     ExportSettings(**settings["export"])
     if settings["bundle_name"] is not None:
         bundle_prefix(settings["bundle_name"], {"_target_": ""})
-    if not isinstance(settings["store"]["uri"], str) or not settings["store"]["uri"]:
-        raise ConfigError(f"store.uri={settings['store']['uri']} is not possible.", "Give a folder, gs://… or s3://….")
-    if settings["store"]["alias"] is not None:
-        try:
-            Store.check_alias(str(settings["store"]["alias"]))
-        except StoreError as error:
-            raise ConfigError(f"store.alias={settings['store']['alias']}: {error.message}", error.fix) from error
+    uri, alias = settings["store"]["uri"], settings["store"]["alias"]
+    if not isinstance(uri, str) or not uri:
+        raise ConfigError(f"store.uri={uri} is not possible.", "Give a folder, gs://… or s3://….")
+    key = f"store.uri={uri}"
+    try:
+        Store(uri).check_kind()
+        if alias is not None:
+            key = f"store.alias={alias}"
+            Store.check_alias(str(alias))
+    except StoreError as error:
+        raise ConfigError(f"{key}: {error.message}", error.fix) from error
 
 
 def publish(bundle: Bundle, uri: str, alias: object) -> None:
@@ -183,10 +187,9 @@ def publish(bundle: Bundle, uri: str, alias: object) -> None:
         if alias is not None:
             store.set_alias(str(alias), bundle.name)
     except StoreError as error:
-        kept = "" if str(bundle.path) in str(error) else f"The bundle is kept in {bundle.path}."
         words = ["uv", "run", "invoke", "promote", "-o", f"bundle={bundle.path}", "-o", f"store.uri={uri}"]
         again = f"To publish it: {shlex.join([*words, '-o', f'alias={alias}'])}" if alias is not None else ""
-        raise StoreError(error.message, " ".join(filter(None, [error.fix, kept, again]))) from error
+        raise StoreError(error.message, " ".join(filter(None, [error.fix, again]))) from error
 
 
 def _calibration_sample(dataset: FaceDataset, count: int, seed: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mlopsproject.core.errors import BundleError, DataError
+from mlopsproject.core.errors import BundleError, DataError, first_line
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
@@ -84,8 +84,9 @@ def load_module(path: Path, *, like: ExpressionModule | None = None) -> Expressi
         module = ExpressionModule(**settings)
         module.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"{path} does not fit the network it names: {reason}", "Use another checkpoint.") from error
+        raise BundleError(
+            f"{path} does not fit the network it names: {first_line(error)}", "Use another checkpoint."
+        ) from error
     return module.eval()
 
 

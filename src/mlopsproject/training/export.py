@@ -23,8 +23,6 @@ from mlopsproject.core.preprocess import normalise
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.training.networks import Network
 
-log = logging.getLogger(__name__)
-
 OPSET = 20
 
 

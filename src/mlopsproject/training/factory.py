@@ -8,7 +8,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.errors import ConfigError, first_line
 from mlopsproject.training.networks import Network
 
 ALLOWED = ("mlopsproject.", "torch.", "torchvision.", "pytorch_lightning.")
@@ -27,7 +27,7 @@ def build(config: Mapping[str, Any], **arguments: Any) -> Any:
         return instantiate(dict(config), **arguments)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"cannot build {target}: {str(cause).splitlines()[0]}") from error
+        raise ConfigError(f"cannot build {target}: {first_line(cause)}") from error
 
 
 def build_network(model: Mapping[str, Any], *, classes: int, channels: int, size: int) -> Network:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,8 @@ def choose_compute(
         ConfigError: for an unknown accelerator or precision, no GPU where one is asked for, or `compile` without a C++
             compiler.
     """
-    if precision not in PRECISIONS:
-        raise ConfigError(f"trainer.precision={precision!r} is not known.", f"Choose one of {', '.join(PRECISIONS)}.")
-    if accelerator not in ("cpu", "gpu"):
-        raise ConfigError(f"trainer.accelerator={accelerator!r} is not known.", "Choose cpu or gpu.")
+    check_choice("trainer.precision", precision, PRECISIONS)
+    check_choice("trainer.accelerator", accelerator, ("cpu", "gpu"))
     if accelerator == "cpu" and precision == "16-mixed":
         raise ConfigError("trainer.precision=16-mixed is for GPUs.", "Use bf16-mixed, 32-true or auto.")
     if accelerator == "gpu" and not torch.cuda.is_available():

@@ -182,5 +182,9 @@ def build_module(
             "fingerprint": dataset.fingerprint,
             **{key: settings["data"][key] for key in ("drop_twins", "balance", "per_class")},
         },
-        record={"batch_size": settings["batch_size"], "callbacks.ema": settings["callbacks"]["ema"]},
+        record={
+            "batch_size": settings["batch_size"],
+            "callbacks.ema": settings["callbacks"]["ema"],
+            **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
+        },
     )

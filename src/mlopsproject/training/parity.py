@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.store import resolve_bundle
@@ -28,18 +29,18 @@ class Parity:
         max_difference: largest difference of any class's probability between the checkpoint on the cached picture and
             the fp32 Predictor on the original file.
         int8_images: pictures that both precisions were asked about; 0 if the bundle has no int8.
-        int8_agreement: share of those with the same first class.
+        int8_agreement: share of those with the same first class; ``None`` if the bundle has no int8.
     """
 
     images: int
     max_difference: float
     int8_images: int
-    int8_agreement: float
+    int8_agreement: float | None
 
 
 def parity_of_run(
     checkpoint: str, bundle: str, store: str | Path, root: str | Path, images: int
-) -> dict[str, float | str]:
+) -> dict[str, float | str | None]:
     """Compare a run's checkpoint with its bundle, on the data it was trained on.
 
     Args:
@@ -48,7 +49,11 @@ def parity_of_run(
         store: where bundles are.
         root: where data sets are.
         images: how many original files are read.
+
+    Raises:
+        UserError: a missing checkpoint, bundle or data set, ones that do not belong together, or no images.
     """
+    check_whole("parity.images", images, lowest=1)
     module = load_module(find_checkpoint(checkpoint, key="parity.checkpoint", file="best.ckpt"))
     opened = resolve_bundle(bundle, store)
     dataset = open_training_data(module, root)
@@ -86,7 +91,7 @@ def measure_parity(
         logits = module(torch.from_numpy(dataset.images[rows])).numpy()
     difference = float(np.abs(np.array(answers) - predictor.probabilities(logits)).max())
     if "int8" not in bundle.spec.precisions:
-        return Parity(len(rows), difference, 0, float("nan"))
+        return Parity(len(rows), difference, 0, None)
     pictures = dataset.images[test]
     fp32, int8 = (Predictor(bundle, precision).logits(pictures)[0].argmax(1) for precision in ("fp32", "int8"))
     return Parity(len(rows), difference, len(test), float((fp32 == int8).mean()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 
 from mlopsproject.core.checks import check_choice, check_flag, check_number, check_whole
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.errors import ConfigError, first_line
 from mlopsproject.training.callbacks import (
     AveragedWeights,
     BestCheckpoint,
@@ -28,8 +27,6 @@ from mlopsproject.training.callbacks import (
     MetricHistory,
 )
 from mlopsproject.training.hardware import Compute, keep_freed_memory
-
-log = logging.getLogger(__name__)
 
 MONITORS = {"val/acc": "max", "val/macro_f1": "max", "val/loss": "min"}
 PROFILERS: dict[str, Callable[..., Profiler]] = {
@@ -131,7 +128,6 @@ def build_trainer(
     Raises:
         ConfigError: for settings that Lightning refuses.
     """
-    prepare_process(settings)
     try:
         return pl.Trainer(
             accelerator=settings["accelerator"],
@@ -162,8 +158,7 @@ def build_trainer(
 
 def trainer_refused(error: Exception) -> ConfigError:
     """What Lightning says about settings that it cannot work with, in one line."""
-    reason = str(error).strip().partition("\n")[0]
-    return ConfigError(f"The settings of trainer= do not work: {reason}", "See configs/trainer/.")
+    return ConfigError(f"The settings of trainer= do not work: {first_line(error)}", "See configs/trainer/.")
 
 
 def build_profiler(name: str | None, output: Path) -> Profiler | None:

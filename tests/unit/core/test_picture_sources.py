@@ -45,7 +45,7 @@ def test_linked_folders_are_searched_once(tmp_path):
     (folder / "link").symlink_to(tmp_path / "elsewhere")
     (folder / "again").symlink_to(tmp_path / "elsewhere")
     (folder / "itself").symlink_to(folder)
-    assert len(names(folder)) == 1
+    assert names(folder) == [(folder / "again" / "1.jpg").as_posix()], "the first in order, on any file system"
 
 
 def test_a_folder_that_may_not_be_read_is_listed_in_place_of_its_pictures(tmp_path, monkeypatch):

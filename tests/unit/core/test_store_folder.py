@@ -121,7 +121,7 @@ def test_unknown_addresses_and_missing_packages_are_clear(monkeypatch):
     def missing(*_: object, **__: object) -> None:
         raise ImportError("Install s3fs")
 
-    monkeypatch.setattr("fsspec.filesystem", missing)
+    monkeypatch.setattr("fsspec.get_filesystem_class", missing)
     with pytest.raises(StoreError, match=r"package s3fs.*mlopsproject\[store\]"):
         Store("s3://bucket").names()
 

@@ -47,7 +47,11 @@ def test_same_generator_state_same_plan() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "per_class", "message"),
-    [("fixed", None, "per_class=None"), ("fixed", 0, "per_class=0"), ("weigthed", None, "did you mean 'weighted'")],
+    [
+        ("fixed", None, "data.per_class=None"),
+        ("fixed", 0, "data.per_class=0"),
+        ("weigthed", None, "did you mean 'weighted'"),
+    ],
 )
 def test_wrong_settings_say_what_to_write(strategy: str, per_class: int | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -108,7 +108,7 @@ def test_a_disk_too_full_to_save_leaves_nothing(faces: Path, options: Options, m
 
 def kill_between_the_renames(folder: Path) -> None:
     """Leave what a kill leaves that comes after the old data set was set aside and before the new one is in place."""
-    work = placing.staging_folder(folder)
+    work = placing.work_folder(folder)
     work.mkdir(exist_ok=True)
     (work / "lock").touch()
     folder.rename(work / "replaced")
@@ -128,7 +128,7 @@ def test_a_kill_between_the_renames_is_undone_by_the_next_import(faces: Path, op
 def test_a_running_import_is_not_disturbed_between_its_renames(faces: Path, options: Options) -> None:
     folder = import_dataset(faces, "faces", **options).folder
     kill_between_the_renames(folder)
-    with staging.lock(placing.staging_folder(folder)):
+    with staging.lock(placing.work_folder(folder)):
         restore_replaced(folder)
         assert not folder.exists()
     restore_replaced(folder)

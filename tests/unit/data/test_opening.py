@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from mlopsproject.config import load_config
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data import opening
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.importer import import_dataset
-from mlopsproject.data.opening import open_dataset
-from mlopsproject.data.placing import staging_folder
+from mlopsproject.data.opening import input_spec, open_dataset
+from mlopsproject.data.placing import work_folder
 from mlopsproject.data_report import data_report
 
 Picture = Callable[..., Image.Image]
@@ -125,11 +125,37 @@ def test_a_data_set_from_elsewhere_is_not_replaced_by_a_folder_of_its_name(
 
 def test_a_data_set_set_aside_by_a_killed_import_is_found_again(project: Path) -> None:
     import_dataset("mine", "mine", root=ROOT, seed=7, **QUIET)
-    work = staging_folder(ROOT / "mine")
+    work = work_folder(ROOT / "mine")
     work.mkdir()
     (ROOT / "mine").rename(work / "replaced")
     opened()
     assert recorded()["options"]["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("channels", 1.0, "Give 1 .gray. or 3 .colour."),
+        ("channels", True, "Give 1 .gray. or 3 .colour."),
+        ("mean", None, r"Give a list such as \[0.5\]"),
+        ("std", 0.5, "Give a list"),
+        ("size", 4, "greater than or equal to 8"),
+    ],
+)
+def test_an_input_that_no_network_can_have_is_refused(key: str, value: object, said: str) -> None:
+    data = {"size": 64, "channels": 1, "resize_filter": "bilinear", "mean": [0.5], "std": [0.5], key: value}
+    with pytest.raises(ConfigError, match=rf"data\.{key}={value!r} is not possible\. .*{said}"):
+        input_spec(data)
+
+
+@pytest.mark.parametrize("key", ["size", "own_classes"])
+def test_a_record_without_an_option_is_damaged(project: Path, key: str) -> None:
+    opened()
+    record = recorded()
+    del record["options"][key]
+    RECORD.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=rf"import\.json is damaged .*{key}.*import it again"):
+        opened()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 1, "source": {}}', '{"format": 0}'])

@@ -93,5 +93,5 @@ def test_an_unknown_schedule_names_the_nearest() -> None:
     optimiser = torch.optim.SGD(nn.Linear(2, 2).parameters(), 0.1)
     with pytest.raises(ConfigError, match=r"'onecycle'.*'one_cycle'"):
         build_schedule(optimiser, OPTIM | {"schedule": "onecycle"}, 10)
-    with pytest.raises(ConfigError, match=r"choose one of constant, cosine, one_cycle"):
+    with pytest.raises(ConfigError, match=r"Known: constant, cosine, one_cycle"):
         build_schedule(optimiser, OPTIM | {"schedule": "zzz"}, 10)
