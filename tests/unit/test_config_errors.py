@@ -140,7 +140,7 @@ def test_a_job_gets_its_config_and_its_result_is_the_exit_code(run: Job) -> None
 def test_our_progress_is_told_and_libraries_are_heard_only_when_they_warn(run: Job) -> None:
     def task(config: DictConfig) -> None:
         # As a library does that sets its own level when it is imported, after the job has begun.
-        library = logging.getLogger("pytorch_lightning.somewhere")
+        library = logging.getLogger("a_library.somewhere")
         library.setLevel(logging.INFO)
         library.info("a tip")
         library.warning("a warning")
