@@ -10,7 +10,7 @@ import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.spec import InputSpec, ResizeFilter
+
+if TYPE_CHECKING:  # pydantic would slow the start of an import's worker processes
+    from mlopsproject.core.spec import InputSpec, ResizeFilter
 
 ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
 

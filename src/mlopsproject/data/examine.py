@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from PIL import Image
 
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.preprocess import MIN_JPEG_SIDE, decode_image, to_input
-from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.fer_csv import parse_pixels
 from mlopsproject.data.hashing import perceptual_hash, pixel_hash, thumbnail
 from mlopsproject.data.items import Item
+
+if TYPE_CHECKING:  # pydantic would slow the start of a worker process
+    from mlopsproject.core.spec import ResizeFilter
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,13 @@ def examine_all(
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     waiting: deque[Future[Examined]] = deque()
     try:
+        started = False
         for chunk in todo:
+            started = started or (bool(waiting) and waiting[0].done())
+            if not started and 2 * workers <= len(waiting) < 8 * workers:
+                # The processes take a while to start, with enough to do already: this one works in the meantime.
+                waiting.append(_done(examine(chunk, options)))
+                continue
             with _main_module_hidden():
                 waiting.append(pool.submit(examine, chunk, options))
             if len(waiting) > 2 * workers:
@@ -92,6 +98,12 @@ def examine_all(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(examined: Examined) -> Future[Examined]:
+    future: Future[Examined] = Future()
+    future.set_result(examined)
+    return future
 
 
 @contextmanager
