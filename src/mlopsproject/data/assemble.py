@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlopsproject.data.arrow import arrow_array
 from mlopsproject.data.duplicates import Twins, find_twins
 from mlopsproject.data.manifest import SCHEMA, codes, column
 from mlopsproject.data.splits import SPLITS, assign_splits
@@ -59,9 +60,9 @@ def assemble_manifest(staging: Staging, split: str, conflicts: str, seed: int) -
     }
     columns = {
         **{name: rows.column(name) for name in SCHEMA.names if name in rows.column_names},
-        "split": pa.array(splits.astype(object), pa.string()),
-        "pixel_hash": pa.array([value.hex() for value in rows.column("pixel_hash").to_pylist()], pa.string()),
-        "group": pa.array(twins.group),
+        "split": arrow_array(splits, pa.string()),
+        "pixel_hash": arrow_array([value.hex() for value in rows.column("pixel_hash").to_pylist()], pa.string()),
+        "group": arrow_array(twins.group, pa.int64()),
         "flags": _join_flags(flags),
     }
     manifest = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
@@ -105,10 +106,12 @@ def _twin_in(group: Indices, members: Mask) -> Mask:
 
 def _join_flags(flags: dict[str, Mask]) -> pa.Array:
     """Join the names of the flags that are set; few combinations occur, so each is spelled once."""
-    combination = sum((mask.astype(np.int32) << bit for bit, mask in enumerate(flags.values())), np.int32(0))
+    weights = np.int32(1) << np.arange(len(flags), dtype=np.int32)
+    combination = np.stack(list(flags.values()), axis=1) @ weights
     names = list(flags)
     spelled = [",".join(name for bit, name in enumerate(names) if code >> bit & 1) for code in range(1 << len(names))]
-    return pa.DictionaryArray.from_arrays(pa.array(combination, pa.int32()), pa.array(spelled)).cast(pa.string())
+    indices, dictionary = arrow_array(combination, pa.int32()), arrow_array(spelled, pa.string())
+    return pa.DictionaryArray.from_arrays(indices, dictionary).cast(pa.string())
 
 
 def _figures(excluded: Path, manifest: pa.Table, twins: Twins, flags: dict[str, Mask], policy: str) -> dict[str, Any]:

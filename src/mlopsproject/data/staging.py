@@ -17,6 +17,7 @@ from typing import IO, Any, Final, NamedTuple
 import pyarrow as pa
 
 from mlopsproject.core.errors import DataError, printable
+from mlopsproject.data.arrow import arrow_array
 from mlopsproject.data.cache import HEADER_BYTES
 from mlopsproject.data.examine import Examined, Row
 
@@ -95,7 +96,8 @@ class Staging:
         columns: list[Any] = list(zip(*examined.rows, strict=True)) or [[]] * len(Row._fields)
         arrays = [*columns, examined.perceptual, examined.mirrored]
         batch = pa.record_batch(
-            [pa.array(values, field.type) for values, field in zip(arrays, ROW_SCHEMA, strict=True)], schema=ROW_SCHEMA
+            [arrow_array(values, field.type) for values, field in zip(arrays, ROW_SCHEMA, strict=True)],
+            schema=ROW_SCHEMA,
         )
         self._files[ROWS].write(batch.serialize())
         self._files[PIXELS].write(examined.inputs.data)
