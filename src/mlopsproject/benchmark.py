@@ -69,6 +69,8 @@ def _table(what: str, figures: dict[str, Any]) -> Table:
 
 
 def _number(value: Any) -> str:
+    if value is None:  # nothing to measure
+        return "-"
     if not isinstance(value, float):
         return str(value)
     if 0 < abs(value) < 0.01:

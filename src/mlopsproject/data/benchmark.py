@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from mlopsproject.core.checks import check_whole
 from mlopsproject.core.classes import FIVE
 
 _JOB: Final = "from mlopsproject.data.benchmark import {0}; {0}(*__import__('sys').argv[1:])"
@@ -38,7 +39,12 @@ def benchmark_import(
         `peak_mb_small` and `peak_mb_large` (main process and workers together, MB), `peak_mb_growth`,
         `main_mb_small`, `main_mb_large`, `large`, `large_images_per_second` and `open_seconds` (`load_dataset` of the
         large set, imports of Python modules excluded).
+
+    Raises:
+        ConfigError: for a number that cannot be measured.
     """
+    for key, value, lowest in (("images", images, 1), ("large", large, 0), ("repeats", repeats, 1)):
+        check_whole(f"import.{key}", value, lowest=lowest)
     with tempfile.TemporaryDirectory(dir=folder, prefix="benchmark-import-") as scratch:
         root = Path(scratch)
         draw_faces(root / "small", images, side)

@@ -76,14 +76,10 @@ def benchmark_cases(
         UserError: for settings or data that cannot be measured.
     """
     check_whole("train.rounds", rounds, lowest=1)
+    # All of them first: a wrong one must not be found after the others were measured.
+    composed = [_compose(number, case, overrides) for number, case in enumerate(cases)]
     figures: dict[str, dict[str, float]] = {}
-    for case in cases:
-        settings = values(
-            load_config("train", [f"model={case['model']}", f"data.size={case['size']}", *overrides, "~logger"])
-        )
-        check_settings(settings)
-        # An epoch needs one whole batch.
-        check_whole("images (of a case)", case["images"], lowest=settings["batch_size"])
+    for case, settings in zip(cases, composed, strict=True):
         trainer = settings["trainer"]
         compute = choose_compute(
             trainer["accelerator"], trainer["precision"], trainer["channels_last"], trainer["compile"]
@@ -94,6 +90,18 @@ def benchmark_cases(
         name = f"{case['model']} at {case['size']} px, {compute.precision}{', compiled' if compute.compile else ''}"
         figures[name] = {f"{side}, images/s": speed for side, speed in vars(speeds).items()} | speeds.ratios
     return figures
+
+
+def _compose(number: int, case: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The training config of one case, checked."""
+    settings = values(
+        load_config("train", [f"model={case['model']}", f"data.size={case['size']}", *overrides, "~logger"])
+    )
+    check_settings(settings)
+    # An epoch needs one whole batch.
+    check_whole(f"train.cases[{number}].images", case["images"], lowest=settings["batch_size"])
+    input_spec(settings["data"])
+    return settings
 
 
 def benchmark_training(

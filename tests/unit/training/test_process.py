@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mlopsproject.config import load_config
+from mlopsproject.training.hardware import choose_compute
 from mlopsproject.training.run import train
 from mlopsproject.training.trainer import prepare_process
 
@@ -36,6 +37,13 @@ def test_on_the_cpu_freed_memory_is_kept(kept: list[bool]) -> None:
 def test_the_configured_threads_hold_for_libraries_too(kept: list[bool]) -> None:
     prepare_process({"accelerator": "cpu", "devices": 2, "threads": 3})
     assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (3, "3")
+
+
+def test_the_number_that_is_told_is_the_one_that_was_set(kept: list[bool], caplog: pytest.LogCaptureFixture) -> None:
+    prepare_process({"accelerator": "cpu", "devices": 1, "threads": 3})
+    with caplog.at_level("INFO", logger="mlopsproject"):
+        choose_compute("cpu", "32-true", channels_last=True, compile=False)
+    assert "channels_last, 3 threads" in caplog.text
 
 
 def test_processes_share_the_cores(kept: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
