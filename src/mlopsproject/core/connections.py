@@ -33,12 +33,12 @@ def connect(protocol: str, uri: str) -> Any:
         An fsspec file system.
 
     Raises:
-        StoreError: as `find_kind`.
+        StoreError: as `filesystem_class`.
     """
-    return find_kind(protocol, uri)(**_OPTIONS.get(_SYNONYMS.get(protocol, protocol), {}))
+    return filesystem_class(protocol, uri)(**_OPTIONS.get(_SYNONYMS.get(protocol, protocol), {}))
 
 
-def find_kind(protocol: str, uri: str) -> Any:
+def filesystem_class(protocol: str, uri: str) -> Any:
     """Find the fsspec class of a protocol, without reaching anything.
 
     Args:

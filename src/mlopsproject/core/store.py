@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
-from mlopsproject.core.connections import connect, find_kind
+from mlopsproject.core.connections import connect, filesystem_class
 from mlopsproject.core.errors import BundleError, StoreError, UserError, first_line, nearest
 from mlopsproject.core.files import atomic_file, copy_folder, is_disk_full, staging_folder
 
@@ -59,13 +59,13 @@ class Store:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
             raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
 
-    def check_kind(self) -> None:
+    def check_protocol(self) -> None:
         """Refuse an address of an unknown kind, or one whose package is not installed; nothing is reached for it.
 
         Raises:
             StoreError: naming the kinds, or the package.
         """
-        find_kind(self._protocol, self.uri)
+        filesystem_class(self._protocol, self.uri)
 
     @cached_property
     def _fs(self) -> Any:

@@ -167,7 +167,7 @@ def check_shipping(settings: Mapping[str, Any]) -> None:
         raise ConfigError(f"store.uri={uri} is not possible.", "Give a folder, gs://… or s3://….")
     key = f"store.uri={uri}"
     try:
-        Store(uri).check_kind()
+        Store(uri).check_protocol()
         if alias is not None:
             key = f"store.alias={alias}"
             Store.check_alias(str(alias))
