@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlopsproject.data.arrow import arrow_array
-from mlopsproject.data.duplicates import Twins, find_twins
+from mlopsproject.data.duplicates import MIN_CORRELATION, Twins, find_twins
 from mlopsproject.data.manifest import SCHEMA, codes, column
 from mlopsproject.data.splits import SPLITS, assign_splits
 from mlopsproject.data.staging import EXCLUDED, THUMBNAILS, Staging
@@ -24,7 +24,15 @@ Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 
-def assemble_manifest(staging: Staging, split: str, conflicts: str, seed: int) -> tuple[pa.Table, dict[str, Any]]:
+def assemble_manifest(
+    staging: Staging,
+    *,
+    split: str,
+    conflicts: str,
+    seed: int,
+    twins: str = "hashes",
+    twin_correlation: float = MIN_CORRELATION,
+) -> tuple[pa.Table, dict[str, Any]]:
     """Build the manifest from a finished examination.
 
     Args:
@@ -32,6 +40,8 @@ def assemble_manifest(staging: Staging, split: str, conflicts: str, seed: int) -
         split: `grouped` or `official`.
         conflicts: `drop`, `keep` or `majority`; touches training images only.
         seed: of the split.
+        twins: how near twins are searched for, `hashes` or `all_pairs`.
+        twin_correlation: that near twins must reach.
 
     Returns:
         The manifest, and the figures for `import.json`.
@@ -39,34 +49,36 @@ def assemble_manifest(staging: Staging, split: str, conflicts: str, seed: int) -
     rows = pa.Table.from_batches(staging.row_batches()).combine_chunks()
     labels, _ = codes(rows, "label")
     hashes = np.array(rows.column("pixel_hash").to_pylist(), "S16")
-    twins = find_twins(
+    found = find_twins(
         hashes,
         column(rows, "perceptual_hash"),
         column(rows, "mirrored_hash"),
         ThumbnailFile(staging.folder / THUMBNAILS),
+        search=twins,
+        correlation=twin_correlation,
     )
     source_split, source_names = codes(rows, "source_split")
-    splits = assign_splits(split, labels, twins.group, np.array(source_names, "U10")[source_split], seed)
-    conflicting = conflicting_labels(twins.exact, labels)
-    dropped = conflicting & _outvoted(conflicts, twins.exact, labels) & (splits == "train")
+    splits = assign_splits(split, labels, found.group, np.array(source_names, "U10")[source_split], seed)
+    conflicting = conflicting_labels(found.exact, labels)
+    dropped = conflicting & _outvoted(conflicts, found.exact, labels) & (splits == "train")
     splits = np.where(dropped, "", splits)
     flags = {
-        "exact_duplicate": np.bincount(twins.exact)[twins.exact] > 1,
-        "near_duplicate": np.bincount(twins.group)[twins.group] > np.bincount(twins.exact)[twins.exact],
+        "exact_duplicate": np.bincount(found.exact)[found.exact] > 1,
+        "near_duplicate": np.bincount(found.group)[found.group] > np.bincount(found.exact)[found.exact],
         "conflicting_label": conflicting,
         "dropped_conflict": dropped,
-        "twin_in_train": _twin_in(twins.group, splits == "train") & np.isin(splits, SPLITS[1:]),
-        "twin_in_evaluation": _twin_in(twins.group, np.isin(splits, SPLITS[1:])) & (splits == "train"),
+        "twin_in_train": _twin_in(found.group, splits == "train") & np.isin(splits, SPLITS[1:]),
+        "twin_in_evaluation": _twin_in(found.group, np.isin(splits, SPLITS[1:])) & (splits == "train"),
     }
     columns = {
         **{name: rows.column(name) for name in SCHEMA.names if name in rows.column_names},
         "split": arrow_array(splits, pa.string()),
         "pixel_hash": arrow_array([value.hex() for value in rows.column("pixel_hash").to_pylist()], pa.string()),
-        "group": arrow_array(twins.group, pa.int64()),
+        "group": arrow_array(found.group, pa.int64()),
         "flags": _join_flags(flags),
     }
     manifest = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
-    return manifest, _figures(staging.folder / EXCLUDED, manifest, twins, flags, conflicts)
+    return manifest, _figures(staging.folder / EXCLUDED, manifest, found, flags, conflicts)
 
 
 def conflicting_labels(exact: Indices, labels: Indices) -> Mask:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.data.all_pairs import MAX_IMAGES, alike_pairs
 from mlopsproject.data.thumbnails import ThumbnailFile
 
 logger = logging.getLogger(__name__)
@@ -20,9 +22,12 @@ logger = logging.getLogger(__name__)
 Indices = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
+#: How near twins are proposed: by perceptual hashes, at any number of pictures, or by comparing all pairs as well.
+TWIN_SEARCHES: Final = ("hashes", "all_pairs")
+
 #: Perceptual hashes that differ in at most this many bits propose a pair.
 MAX_DISTANCE: Final = 8
-#: Thumbnails that correlate at least this much confirm it.
+#: Thumbnails that correlate at least this much confirm it, unless an import asks for another value.
 MIN_CORRELATION: Final = 0.95
 
 #: With at most 8 of 64 bits different, at least 4 of 12 bands are equal, and 2 of those lie in one of three groups
@@ -59,12 +64,18 @@ class Twins:
 
 
 def find_twins(
-    pixel_hashes: NDArray[np.bytes_], perceptual: Hashes, mirrored: Hashes, thumbnails: ThumbnailFile
+    pixel_hashes: NDArray[np.bytes_],
+    perceptual: Hashes,
+    mirrored: Hashes,
+    thumbnails: ThumbnailFile,
+    *,
+    search: str = "hashes",
+    correlation: float = MIN_CORRELATION,
 ) -> Twins:
     """Group exact duplicates and near twins.
 
     A pair is proposed by perceptual hashes within `MAX_DISTANCE` bits (of each other, or of the other's mirror image)
-    and confirmed by a correlation of at least `MIN_CORRELATION` between the 32 x 32 thumbnails. Pairs chain: a group is
+    and confirmed by `correlation` between the 32 x 32 thumbnails. Pairs chain: a group is
     everything connected by confirmed pairs.
 
     Args:
@@ -72,9 +83,18 @@ def find_twins(
         perceptual: uint64 `[N]`.
         mirrored: uint64 `[N]`, perceptual hashes of the mirrored thumbnails.
         thumbnails: the `N` thumbnails on disk.
+        search: one of `TWIN_SEARCHES`; `all_pairs` also proposes pairs whose hashes differ more, by comparing the
+            thumbnails of all different pictures with each other.
+        correlation: that the thumbnails of twins must reach. At 0.95 twins are copies; down to 0.92 other crops of the
+            same photograph join them, and a few pictures that only look alike.
+
+    Raises:
+        ConfigError: `all_pairs` for more different pictures than `all_pairs.MAX_IMAGES`.
     """
     _, first, exact = np.unique(pixel_hashes, return_index=True, return_inverse=True)
-    merger = _Merger(len(first), thumbnails.subset(first), _MAX_PROPOSALS_PER_IMAGE * max(len(first), 1000))
+    merger = _Merger(
+        len(first), thumbnails.subset(first), _MAX_PROPOSALS_PER_IMAGE * max(len(first), 1000), correlation
+    )
     hashes, mirror_hashes = perceptual[first], mirrored[first]
     order = np.argsort(hashes, kind="stable")
     unique, start, count = np.unique(hashes[order], return_index=True, return_counts=True)
@@ -93,9 +113,22 @@ def find_twins(
         if merger.exhausted:
             break
         merger.add(*cells.members(left, mirror_cells, right), mirror=True)
+    if search == "all_pairs":
+        _check_count(len(first))
+        for mirror in (False, True):
+            for left, right in alike_pairs(thumbnails.subset(first), len(first), correlation, mirror=mirror):
+                merger.add(left, right, mirror=mirror)
     if merger.exhausted:
         logger.warning("The near-twin search stopped early: too many look-alikes. Some near twins may stay apart.")
     return Twins(_by_first_appearance(merger.components()[exact]), _by_first_appearance(exact), not merger.exhausted)
+
+
+def _check_count(images: int) -> None:
+    if images > MAX_IMAGES:
+        raise ConfigError(
+            f"twins=all_pairs compares at most {MAX_IMAGES:,} different pictures, and there are {images:,}.",
+            "Use twins=hashes.",
+        )
 
 
 def close_pairs(hashes: Hashes, others: Hashes | None = None) -> Iterator[tuple[Indices, Indices]]:
@@ -199,10 +232,11 @@ class _Cells:
 class _Merger:
     """Union of confirmed pairs; pairs that are already connected are not looked at again."""
 
-    def __init__(self, count: int, thumbnails: ThumbnailFile, budget: int) -> None:
+    def __init__(self, count: int, thumbnails: ThumbnailFile, budget: int, correlation: float) -> None:
         self._count = count
         self._thumbnails = thumbnails
         self._budget = budget
+        self._correlation = correlation
         self._component: Indices = np.arange(count, dtype=np.int64)
         self._left: list[Indices] = []
         self._right: list[Indices] = []
@@ -219,7 +253,7 @@ class _Merger:
         self._budget -= len(left)
         if not len(left):
             return
-        alike = self._thumbnails.correlation(left, right, mirror) >= MIN_CORRELATION
+        alike = self._thumbnails.correlation(left, right, mirror) >= self._correlation
         if alike.any():
             self._left.append(left[alike])
             self._right.append(right[alike])

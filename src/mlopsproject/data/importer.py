@@ -16,6 +16,7 @@ from mlopsproject.core.files import is_disk_full
 from mlopsproject.core.preprocess import MAX_PIXELS
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import assemble_manifest
+from mlopsproject.data.duplicates import MIN_CORRELATION
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
 from mlopsproject.data.labelling import own_classes
@@ -53,6 +54,8 @@ def import_dataset(
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
     conflicts: str = "drop",
+    twins: str = "hashes",
+    twin_correlation: float = MIN_CORRELATION,
     seed: int = 42,
     workers: int | None = None,
     size: int = 64,
@@ -76,6 +79,10 @@ def import_dataset(
         conflicts: what to do with exact duplicates under different labels, in training only: `drop` all of them,
             `keep` them, or keep those under the `majority` label. Dropped ones stay in the manifest, with an empty
             split.
+        twins: how near twins are searched for: by `hashes`, at any number of pictures, or `all_pairs`, which finds some
+            more and takes a minute for 100,000, the most it compares.
+        twin_correlation: that the 32 x 32 thumbnails of near twins must reach, 0.5-1. At 0.95 twins are copies; down to
+            0.92 other crops of the same photograph join them.
         seed: of the split.
         workers: processes; ``None`` for one per core.
         size: side of the cached pictures in pixels, 8-1024.
@@ -89,7 +96,8 @@ def import_dataset(
     """
     check_name(name)
     options = ExamineOptions(size, channels, resize_filter, min_size, max_pixels)
-    drawing = {"split": split, "conflicts": conflicts, "seed": seed}
+    drawing: dict[str, Any] = {"split": split, "conflicts": conflicts, "seed": seed}
+    drawing |= {"twins": twins, "twin_correlation": twin_correlation}
     check_options(**asdict(options), **drawing, workers=workers)
     own = own_classes(classes)
     started = time.monotonic()
@@ -103,7 +111,7 @@ def import_dataset(
     try:
         _require_space(root, scan, staging.files, options)
         _examine_source(opened, scan, options, staging, worker_count(workers, scan.files), progress)
-        manifest, facts = assemble_manifest(staging, split, conflicts, seed)
+        manifest, facts = assemble_manifest(staging, **drawing)
         info = {
             "format": FORMAT,
             "name": name,

@@ -33,6 +33,14 @@ class ThumbnailFile:
         """See only the given rows, renumbered from 0."""
         return type(self)(self._path, rows if self._rows is None else self._rows[rows])
 
+    def pixels(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Read thumbnails at `positions` `[P]`, uint8 `[P, 32, 32]`."""
+        with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            pixels = np.frombuffer(mapped, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL)
+            chosen: NDArray[np.uint8] = pixels[self._file_rows(positions)]
+            del pixels
+        return chosen
+
     def correlation(
         self, left: NDArray[np.int64], right: NDArray[np.int64], mirror: bool = False
     ) -> NDArray[np.float32]:

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from mlopsproject.data import duplicates
+from mlopsproject.core.errors import ConfigError
+from mlopsproject.data import all_pairs, duplicates
 from mlopsproject.data.duplicates import close_pairs, find_twins
 from mlopsproject.data.hashing import perceptual_hash, pixel_hash, thumbnail
 from mlopsproject.data.thumbnails import ThumbnailFile
 
 
-def twins_of(images: Sequence[Image.Image], folder: Path) -> duplicates.Twins:
+def twins_of(images: Sequence[Image.Image], folder: Path, search: str = "hashes") -> duplicates.Twins:
     thumbnails = np.stack([thumbnail(image) for image in images])
     (folder / "thumbnails").write_bytes(thumbnails.tobytes())
     return find_twins(
@@ -23,6 +24,7 @@ def twins_of(images: Sequence[Image.Image], folder: Path) -> duplicates.Twins:
         perceptual_hash(thumbnails),
         perceptual_hash(thumbnails[:, :, ::-1]),
         ThumbnailFile(folder / "thumbnails"),
+        search=search,
     )
 
 
@@ -106,3 +108,35 @@ def test_ten_thousand_copies_of_near_twins_are_grouped_quickly(
     hashes = perceptual_hash(thumbnails)
     twins = find_twins(np.arange(10_000).astype("S16"), hashes, hashes, ThumbnailFile(tmp_path / "thumbnails"))
     assert set(twins.group) == {0}
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_all_pairs_finds_the_twins_that_hashes_miss(
+    mirror: bool, picture: Callable[..., Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "MAX_DISTANCE", -1)  # as if every pair of hashes differed
+    face = picture(1, 48)
+    twin = ImageEnhance.Brightness(face).enhance(1.1)
+    images = [picture(seed, 48) for seed in range(2, 40)]
+    images[3:3] = [face]
+    images += [ImageOps.mirror(twin) if mirror else twin]
+    by_hashes, by_pairs = twins_of(images, tmp_path), twins_of(images, tmp_path, "all_pairs")
+    assert len(set(by_hashes.group)) == len(images)
+    assert by_pairs.group.tolist() == [*range(39), 3]
+
+
+def test_all_pairs_compares_blocks_with_each_other(
+    picture: Callable[..., Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [picture(seed % 20, 48).resize((48 + seed // 20, 48)) for seed in range(60)]
+    expected = twins_of(images, tmp_path, "all_pairs").group.tolist()
+    monkeypatch.setattr(all_pairs, "_ROWS", 7)
+    assert twins_of(images, tmp_path, "all_pairs").group.tolist() == expected == [*range(20)] * 3
+
+
+def test_all_pairs_refuses_more_pictures_than_it_can_compare(
+    picture: Callable[..., Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "MAX_IMAGES", 2)
+    with pytest.raises(ConfigError, match=r"at most 2 different pictures, and there are 3"):
+        twins_of([picture(seed) for seed in range(3)], tmp_path, "all_pairs")

@@ -49,7 +49,14 @@ def test_a_changed_folder_is_imported_again_with_the_same_options(
     project: Path, picture: Picture, caplog: pytest.LogCaptureFixture
 ) -> None:
     chosen: dict[str, Any] = {"split": "official", "seed": 7, "conflicts": "keep", "min_size": 20}
-    chosen |= {"max_pixels": 5000, "size": 24, "channels": 3, "resize_filter": "box"}
+    chosen |= {
+        "twins": "all_pairs",
+        "twin_correlation": 0.9,
+        "max_pixels": 5000,
+        "size": 24,
+        "channels": 3,
+        "resize_filter": "box",
+    }
     before = import_dataset("mine", "mine", root=ROOT, **chosen, **QUIET).info
     picture(500).save("mine/train/sad/new.png")
     picture(501, 18).save("mine/train/sad/tiny.png")
