@@ -116,6 +116,8 @@ def quantise_onnx(source: Path, target: Path, calibration: NDArray[np.uint8], sp
                 prepared,
                 target,
                 _Batches(calibration, spec),
+                # Resizing by matrices is part of the preprocessing: it must stay exact.
+                nodes_to_exclude=[node.name for node in onnx.load(prepared).graph.node if node.op_type == "MatMul"],
                 quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,

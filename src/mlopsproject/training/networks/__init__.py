@@ -2,6 +2,7 @@
 
 from mlopsproject.training.networks.base import Network, count_macs, count_parameters
 from mlopsproject.training.networks.reference import ReferenceCNN
+from mlopsproject.training.networks.residual import ResidualNet
 from mlopsproject.training.networks.se_convnet import SEConvNet
 
-__all__ = ["Network", "ReferenceCNN", "SEConvNet", "count_macs", "count_parameters"]
+__all__ = ["Network", "ReferenceCNN", "ResidualNet", "SEConvNet", "count_macs", "count_parameters"]

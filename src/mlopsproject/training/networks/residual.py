@@ -1,0 +1,156 @@
+"""Residual networks (He et al., 2016) for small gray faces, cheap enough to train and to serve on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mlopsproject.training.networks.base import Network
+from mlopsproject.training.networks.se_convnet import SqueezeExcite
+
+
+class Shrink(nn.Module):
+    """Resize pictures by the least-squares inverse of a bilinear enlargement.
+
+    Public faces are 48 x 48 pixels. Enlarged to an input of 64 x 64, this gives them back as they were (up to the
+    rounding of pixel values), so that the layers after it need not compute on pixels without information. Of a picture
+    that does have details of 64 x 64, it keeps what 48 x 48 can show.
+
+    Args:
+        size: height and width of the input in pixels.
+        target: height and width of the output in pixels, at most `size`.
+
+    Raises:
+        ValueError: if `target` is larger than `size`.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, size: int, target: int) -> None:
+        super().__init__()
+        if target > size:
+            raise ValueError(f"{size} x {size} pixels cannot be shrunk to {target} x {target}")
+        inverse = np.linalg.pinv(_enlargement(target, size))
+        self.register_buffer("matrix", torch.tensor(inverse, dtype=torch.float32), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map pictures, float `[N, C, size, size]`, to float `[N, C, target, target]`."""
+        return torch.matmul(torch.matmul(self.matrix, image), self.matrix.T)
+
+
+def _enlargement(small: int, large: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The matrix `[large, small]` that enlarges a line of pixels bilinearly, as Pillow does."""
+    centre = (np.arange(large) + 0.5) * small / large - 0.5
+    left = np.floor(centre).astype(int)
+    share = centre - left
+    matrix = np.zeros((large, small))
+    rows = np.arange(large)
+    np.add.at(matrix, (rows, np.clip(left, 0, small - 1)), 1 - share)
+    np.add.at(matrix, (rows, np.clip(left + 1, 0, small - 1)), share)
+    return matrix
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution and BatchNorm.
+
+    Args:
+        before: channels in.
+        after: channels out.
+        stride: of the convolution.
+    """
+
+    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result is added to what came in.
+
+    Args:
+        width: channels in and out.
+        gate: scale the channels of the result by `SqueezeExcite`.
+    """
+
+    def __init__(self, width: int, *, gate: bool) -> None:
+        super().__init__()
+        self.first, self.second = ConvNorm(width, width), ConvNorm(width, width)
+        self.gate = SqueezeExcite(width) if gate else nn.Identity()
+        # Blocks begin as the identity (Goyal et al., 2017).
+        nn.init.zeros_(self.second[1].weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features `[N, width, H, W]` to the same shape."""
+        change = self.gate(self.second(functional.relu(self.first(features))))
+        return functional.relu(features + change)
+
+
+class ResidualNet(Network):
+    """A stem with stride 2, then stages of one convolution and some residual blocks, halving between stages.
+
+    Args:
+        classes: number of logits.
+        channels: input channels, 1 or 3.
+        size: input height and width in pixels.
+        widths: channels of each stage; the last is the embedding.
+        blocks: residual blocks of each stage.
+        stem: channels of the opening convolution.
+        gates: squeeze-and-excitation in the blocks. They cost little to train, and a third of the time in int8.
+        work_size: height and width in pixels that larger pictures are shrunk to first, see `Shrink`; 0 keeps their size.
+        dropout: probability of zeroing an embedding value before the head while training.
+        stage_dropout: probability of zeroing a whole channel after each stage while training.
+
+    Raises:
+        ValueError: if `widths` and `blocks` differ in length, or nothing is left of the picture after the stages.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        channels: int,
+        size: int,
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (0, 1, 2),
+        stem: int = 16,
+        gates: bool = False,
+        work_size: int = 48,
+        dropout: float = 0.2,
+        stage_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(blocks):
+            raise ValueError(f"widths={list(widths)} and blocks={list(blocks)} must be equally long")
+        shrinks = 0 < work_size < size
+        if (work_size if shrinks else size) < 2 ** len(widths):
+            raise ValueError(f"{size} x {size} pixels are too small to be halved {len(widths)} times")
+        self.shrink = Shrink(size, work_size) if shrinks else nn.Identity()
+        layers: list[nn.Module] = [ConvNorm(channels, stem, stride=2), nn.ReLU(inplace=True)]
+        before = stem
+        for index, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            if index:
+                layers.append(nn.MaxPool2d(2))
+            layers += [ConvNorm(before, width), nn.ReLU(inplace=True)]
+            layers += [ResidualBlock(width, gate=gates) for _ in range(count)]
+            if stage_dropout:
+                layers.append(nn.Dropout2d(stage_dropout))
+            before = width
+        self.stages = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(before, classes)
+
+    def embed(self, image: Tensor) -> Tensor:
+        """See `Network.embed`."""
+        features: Tensor = self.stages(self.shrink(image))
+        return features.mean((2, 3))
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """See `Network.classify`."""
+        logits: Tensor = self.head(self.dropout(embedding))
+        return logits
