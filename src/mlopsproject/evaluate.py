@@ -35,7 +35,13 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         UserError: a missing or damaged bundle or data set, an unknown split, classes that do not fit.
     """
     settings = values(config)
-    for key, lowest in (("batch_size", 1), ("bootstrap_samples", 0), ("threads", 1), ("seed", 0)):
+    for key, lowest in (
+        ("batch_size", 1),
+        ("bootstrap_samples", 0),
+        ("threads", 1),
+        ("seed", 0),
+        ("robustness_images", 0),
+    ):
         check_whole(key, settings[key], lowest=lowest)
     check_wandb(settings["wandb"])
     predictor = Predictor.load(
@@ -53,6 +59,7 @@ def evaluate(config: DictConfig, output: Path) -> dict[str, Any]:
         bootstrap_samples=settings["bootstrap_samples"],
         seed=settings["seed"],
         batch_size=settings["batch_size"],
+        robustness_images=settings["robustness_images"],
         examples=settings["examples"],
     )
     report = write_report(metrics, output, command=command_line("evaluate"))

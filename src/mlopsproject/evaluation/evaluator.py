@@ -20,6 +20,7 @@ from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import BundleError, DataError
 from mlopsproject.evaluation.calibration import reliability_bins, risk_coverage
 from mlopsproject.evaluation.metrics import classification_metrics, jsonable, roc_curves
+from mlopsproject.evaluation.robustness import measure_rejection, measure_robustness, mirrored
 from mlopsproject.evaluation.twins import find_training_twins, twin_rule
 
 if TYPE_CHECKING:
@@ -44,12 +45,15 @@ class Scores:
         rows: int64 ``[N]``, rows of the manifest.
         labels: int64 ``[N]``.
         probabilities: float64 ``[N, K]``, calibrated.
+        flip_probabilities: the same, of logits averaged over each picture and its mirror image (test-time
+            augmentation).
         seconds: wall time of the scoring.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    flip_probabilities: NDArray[np.float64]
     seconds: float
 
 
@@ -62,6 +66,7 @@ def evaluate_bundle(
     bootstrap_samples: int = 1000,
     seed: int = 0,
     batch_size: int = 64,
+    robustness_images: int = 0,
     plots: bool = True,
     examples: bool = False,
     progress: bool = True,
@@ -76,6 +81,8 @@ def evaluate_bundle(
         bootstrap_samples: replicates behind the 95 % intervals.
         seed: of the bootstrap and of the draw of examples.
         batch_size: images per run of the network.
+        robustness_images: measure robustness on at most this many of the images, and what the model says to pictures
+            without a face; 0 leaves both out.
         plots: write the figures.
         examples: add a grid of example predictions. Off by default, because bundles are passed on and the faces of a
             data set often may not be.
@@ -85,7 +92,9 @@ def evaluate_bundle(
         The content of `metrics.json`: everything of `metrics.classification_metrics` at the top level, and
         `reliability` (bins), `risk_coverage`, `abstention` (at the bundle's threshold), `twins` (`exact`, `near`,
         counts and rule; ``None`` where the bundle carries no hashes) with the headline figures `without_exact_twins`
-        and `without_twins`, `bundle`, `data`, `versions`, `seconds`, `created_at`.
+        and `without_twins`, `flip_tta` (headline figures with flip test-time augmentation), `robustness` and
+        `rejection` (see `evaluation.robustness`; ``None`` when not asked for), `bundle`, `data`, `versions`, `seconds`,
+        `created_at`.
 
     Raises:
         ConfigError: for an unknown split.
@@ -105,6 +114,8 @@ def evaluate_bundle(
         "risk_coverage": _thinned(curve.coverage, curve.risk) | {"area": curve.area},
         "abstention": _abstention(confidence, correct, predictor.abstain_threshold),
         **_without_twins(predictor, dataset, scores, options),
+        "flip_tta": _headline(classification_metrics(labels, scores.flip_probabilities, dataset.classes, **options)),
+        **_stress(predictor, dataset, scores, robustness_images, seed, batch_size, progress),
         **_provenance(predictor, dataset, split, scores.seconds),
     }
     metrics = dict(jsonable(metrics))
@@ -145,20 +156,23 @@ def _check_match(predictor: Predictor, dataset: FaceDataset) -> None:
 def _score(
     predictor: Predictor, dataset: FaceDataset, rows: NDArray[np.int64], batch_size: int, progress: bool
 ) -> Scores:
-    start = time.perf_counter()
-    logits = []
+    plain, flipped = [], []
+    seconds = 0.0
     # Chunk by chunk, so that the memory-mapped images never are in memory all at once.
     for first in track(range(0, len(rows), _CHUNK), "Scoring", transient=True, disable=not progress):
         images = np.asarray(dataset.images[rows[first : first + _CHUNK]])
-        logits.append(predictor.logits(images, batch_size)[0])
-    seconds = time.perf_counter() - start
-    probabilities = predictor.probabilities(np.concatenate(logits))
+        start = time.perf_counter()
+        plain.append(predictor.logits(images, batch_size)[0])
+        seconds += time.perf_counter() - start
+        flipped.append((plain[-1] + predictor.logits(mirrored(images), batch_size)[0]) / 2)
+    probabilities = predictor.probabilities(np.concatenate(plain))
     if not np.isfinite(probabilities).all():
         raise BundleError(
             f"The {predictor.precision} network of {_name(predictor)} gives outputs that are not numbers.",
             "Training diverged: lower the learning rate and train again.",
         )
-    return Scores(rows, np.asarray(dataset.labels[rows], dtype=np.int64), probabilities, seconds)
+    flip = predictor.probabilities(np.concatenate(flipped))
+    return Scores(rows, np.asarray(dataset.labels[rows], dtype=np.int64), probabilities, flip, seconds)
 
 
 def _name(predictor: Predictor) -> str:
@@ -178,6 +192,33 @@ def _abstention(confidence: NDArray[np.float64], correct: NDArray[np.bool_], thr
     return {"threshold": threshold, "coverage": answered.mean(), "answered": answered.sum(), "accuracy": accuracy}
 
 
+def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    intervals = metrics.get("intervals_95", {})
+    return {name: metrics[name] for name in _HEADLINE} | {
+        "intervals_95": {name: value for name, value in intervals.items() if name in _HEADLINE}
+    }
+
+
+def _stress(
+    predictor: Predictor,
+    dataset: FaceDataset,
+    scores: Scores,
+    count: int,
+    seed: int,
+    batch_size: int,
+    progress: bool,
+) -> dict[str, Any]:
+    if not count:
+        return {"robustness": None, "rejection": None}
+    chosen = np.random.default_rng(seed).permutation(len(scores.rows))[:count]
+    chosen.sort()
+    images, options = np.asarray(dataset.images[scores.rows[chosen]]), {"seed": seed, "batch_size": batch_size}
+    return {
+        "robustness": measure_robustness(predictor, images, scores.labels[chosen], progress=progress, **options),
+        "rejection": measure_rejection(predictor, **options),
+    }
+
+
 def _without_twins(
     predictor: Predictor, dataset: FaceDataset, scores: Scores, options: dict[str, Any]
 ) -> dict[str, Any]:
@@ -193,10 +234,7 @@ def _without_twins(
         if not keep.any():
             return None
         found = classification_metrics(scores.labels[keep], scores.probabilities[keep], dataset.classes, **options)
-        intervals = found.get("intervals_95", {})
-        return {name: found[name] for name in _HEADLINE} | {
-            "intervals_95": {name: value for name, value in intervals.items() if name in _HEADLINE}
-        }
+        return _headline(found)
 
     return {
         "twins": {"exact": twins.exact.sum(), "near": twins.near.sum(), "rule": twin_rule(twins)},
@@ -242,6 +280,8 @@ def _draw(
     plots.plot_reliability(metrics["reliability"], folder / "reliability.png", ece=metrics["ece"])
     plots.plot_risk_coverage(curve, folder / "risk_coverage.png", threshold=predictor.abstain_threshold)
     plots.plot_per_class(metrics, folder / "per_class.png")
+    if metrics["robustness"]:
+        plots.plot_robustness(metrics["robustness"], folder / "robustness.png")
     if examples_seed is not None:
         shown = plots.example_rows(labels, probabilities, plots.EXAMPLE_COLUMNS, examples_seed)
         chosen = np.unique(np.concatenate(list(shown.values())))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlopsproject.evaluation.calibration import ReliabilityBin, RiskCoverage
 from mlopsproject.evaluation.metrics import RocCurve
-from mlopsproject.evaluation.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PALETTE, RED, SEQUENTIAL, figure
+from mlopsproject.evaluation.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PALETTE, RED, SEQUENTIAL, SKY, figure
 
 #: Pictures in a row of the grid of examples.
 EXAMPLE_COLUMNS = 8
@@ -166,6 +166,31 @@ def _whiskers(axes: Axes, places: NDArray[Any], values: list[float], spans: list
         if span is not None:
             low, high = max(0.0, value - span[0]), max(0.0, span[1] - value)
             axes.errorbar(place, value, yerr=[[low], [high]], color=INK, linewidth=1.2, capsize=2.5)
+
+
+def plot_robustness(robustness: Mapping[str, Any], path: Path) -> None:
+    """Draw accuracy on corrupted pictures, one group of bars per kind, mild to severe.
+
+    Args:
+        robustness: from `robustness.measure_robustness`.
+        path: of the PNG.
+    """
+    kinds = robustness["corruptions"]
+    clean = robustness["accuracy"]
+    subtitle = f"{robustness['images']:,} images; dashed: as they are, {clean:.1%}; mean of all bars"
+    subtitle += f" {robustness['corrupted_accuracy']:.1%}"
+    with figure(path, (9.0, 3.8), "Accuracy on corrupted pictures, mild to severe", subtitle) as canvas:
+        axes = canvas.subplots()
+        for offset, colour in enumerate((SKY, BLUE, INK)):
+            values = [accuracies[offset] for accuracies in kinds.values()]
+            bars = axes.bar(np.arange(len(kinds)) + (offset - 1) * 0.27, values, 0.25, color=colour)
+            axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], fontsize=8, color=MUTED, padding=1)
+        axes.axhline(clean, color=RED, linewidth=1.2, linestyle="--")
+        axes.set_xticks(range(len(kinds)), list(kinds))
+        axes.tick_params(axis="x", labelcolor=INK)
+        axes.grid(visible=False, axis="x")
+        axes.set(ylim=(0, 1.0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def plot_examples(

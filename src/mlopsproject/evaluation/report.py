@@ -29,6 +29,7 @@ def write_report(metrics: dict[str, Any], out_dir: Path, *, command: str = "") -
     bundle, data = metrics["bundle"], metrics["data"]
     rows = [("all", metrics), ("without exact twins", metrics["without_exact_twins"])]
     rows.append(("without exact and near twins", metrics["without_twins"]))
+    tta = ("all, with flip TTA", metrics["flip_tta"])
     facts = {
         "bundle": bundle["name"] or "not sealed yet",
         "precision": bundle["precision"],
@@ -48,7 +49,7 @@ def write_report(metrics: dict[str, Any], out_dir: Path, *, command: str = "") -
         subtitle=f"{metrics['images']:,} images of {data['name']} ({data['split']}), {bundle['precision']}",
         m=metrics,
         plots=plots,
-        rows=rows if metrics["twins"] else rows[:1],
+        rows=[*(rows if metrics["twins"] else rows[:1]), tta],
         confusions=top_confusions(metrics),
         coverages=[(share, curve["risk"][round(share * 100) - 1]) for share in _COVERAGES],
         facts=facts.items(),

@@ -33,8 +33,15 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     without = metrics["without_twins"]
     if without:
         table.add_row("accuracy without twins", "", "", _percent(without["accuracy"]), f"{without['images']:,}")
+    table.add_row("accuracy with flip TTA", "", "", _percent(metrics["flip_tta"]["accuracy"]), "")
     answered = metrics["abstention"]
     table.add_row("accuracy when certain", "", "", _percent(answered["accuracy"]), f"{answered['answered']:,}")
+    if robustness := metrics["robustness"]:
+        table.add_row(
+            "accuracy on corrupted", "", "", _percent(robustness["corrupted_accuracy"]), f"{robustness['images']:,}"
+        )
+    for kind, found in (metrics["rejection"] or {}).items():
+        table.add_row(f"uncertain on {kind} pictures", "", "", _percent(found["uncertain"]), f"{found['images']:,}")
     return table
 
 

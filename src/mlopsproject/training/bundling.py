@@ -49,6 +49,7 @@ class ExportSettings:
         max_risk: error rate among answered validation pictures that the abstain threshold aims at.
         min_coverage: share of validation pictures that must still be answered.
         bootstrap_samples: of the 95 % intervals.
+        robustness_images: test pictures that robustness is measured on; 0 leaves it out.
 
     Raises:
         ConfigError: for a value that no export can have.
@@ -60,6 +61,7 @@ class ExportSettings:
     max_risk: float = 0.10
     min_coverage: float = 0.5
     bootstrap_samples: int = 1000
+    robustness_images: int = 1000
 
     def __post_init__(self) -> None:
         check_flag("export.int8", self.int8)
@@ -68,6 +70,7 @@ class ExportSettings:
             raise ConfigError("export.default_precision=int8, but export.int8=false.", "Use fp32, or export int8.")
         check_whole("export.calibration_images", self.calibration_images, lowest=1)
         check_whole("export.bootstrap_samples", self.bootstrap_samples, lowest=0)
+        check_whole("export.robustness_images", self.robustness_images, lowest=0)
         check_number("export.max_risk", self.max_risk, lowest=0, highest=1)
         check_number("export.min_coverage", self.min_coverage, lowest=0, highest=1)
 
@@ -125,7 +128,13 @@ def build_bundle(
         draft = draft.model_copy(update={"reference_histograms": reference_histograms(reference)})
         predictor = _open(staging, draft)
         metrics = evaluate_bundle(
-            predictor, dataset, "test", staging, bootstrap_samples=export.bootstrap_samples, seed=seed
+            predictor,
+            dataset,
+            "test",
+            staging,
+            bootstrap_samples=export.bootstrap_samples,
+            seed=seed,
+            robustness_images=export.robustness_images,
         )
         headline = {f"test/{name}": metrics[name] for name in ("accuracy", "macro_f1", "ece")}
         draft = draft.model_copy(update={"metrics": headline})

@@ -21,6 +21,7 @@ class FaceDataModule(pl.LightningDataModule):
         seed: of the shuffling.
         balance: `none`, `weighted` (classes drawn equally often) or `fixed` (`per_class` pictures of each).
         per_class: pictures per class and epoch with `balance=fixed`.
+        targets: what training pictures are taught with beside their labels, see `distillation.soft_targets`.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class FaceDataModule(pl.LightningDataModule):
         seed: int = 0,
         balance: str = "none",
         per_class: int | None = None,
+        targets: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.balance, self.per_class = balance, per_class
+        self.balance, self.per_class, self.targets = balance, per_class, targets
         for split in ("train", "validation"):
             if len(dataset.splits[split]) == 0:
                 raise DataError(f"data set '{dataset.name}' has no {split} images of {list(dataset.classes)}.")
@@ -60,6 +62,7 @@ class FaceDataModule(pl.LightningDataModule):
             batch_size=max(1, self.batch_size // world_size) if training else max(64, self.batch_size // world_size),
             drop_last=training,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            targets=self.targets if training else None,
         )
 
     def train_dataloader(self) -> ArrayLoader:

@@ -44,6 +44,8 @@ class EpochOrder:
 class ArrayLoader:
     """Iterates over `(images uint8 [B, C, H, W], labels int64 [B])`, and can resume in mid-epoch.
 
+    With `targets`, batches have them as a third entry, float32 `[B, K]`.
+
     Args:
         images: uint8 `[N, C, H, W]`, in memory or memory-mapped.
         labels: int64 `[N]`.
@@ -51,6 +53,7 @@ class ArrayLoader:
         batch_size: rows per batch and process.
         drop_last: leave out a last, smaller batch, whose BatchNorm statistics would be poor.
         pin_memory: put batches in page-locked memory, which a GPU copies from while it computes.
+        targets: probabilities of the classes that the pictures are taught with, float32 `[N, K]`.
     """
 
     #: Lightning looks for it beside `sampler`.
@@ -65,8 +68,10 @@ class ArrayLoader:
         batch_size: int,
         drop_last: bool = False,
         pin_memory: bool = False,
+        targets: NDArray[np.float32] | None = None,
     ) -> None:
-        self.images, self.labels, self.sampler = images, labels, sampler
+        self.arrays = (images, labels) if targets is None else (images, labels, targets)
+        self.sampler = sampler
         self.batch_size, self.drop_last, self.pin_memory = batch_size, drop_last, pin_memory
         self._next_batch = 0
         self._resume: dict[str, int] = {}
@@ -77,7 +82,7 @@ class ArrayLoader:
         full = rows // self.batch_size
         return max(1, full) if self.drop_last else -(-rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         rows = self.sampler.rows()
         # Lightning counts batches and never asks for one after the last: nothing after the loop would run.
         resume, self._resume = self._resume, {}
@@ -85,8 +90,8 @@ class ArrayLoader:
         for batch in range(start, len(self)):
             self._next_batch = batch + 1
             chosen = rows[batch * self.batch_size : (batch + 1) * self.batch_size]
-            images, labels = torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
-            yield (images.pin_memory(), labels.pin_memory()) if self.pin_memory else (images, labels)
+            tensors = (torch.from_numpy(array[chosen]) for array in self.arrays)
+            yield tuple(tensor.pin_memory() if self.pin_memory else tensor for tensor in tensors)
 
     def state_dict(self) -> dict[str, int]:
         """Where in the epoch this loader stands; saved in checkpoints."""

@@ -18,7 +18,8 @@ from mlopsproject.training.factory import build_network
 from mlopsproject.training.hardware import Compute
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
 
-Batch = tuple[Tensor, Tensor]
+#: Pictures, labels and, when teachers were asked, what those say.
+Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 
 
 class ExpressionModule(pl.LightningModule):
@@ -39,6 +40,7 @@ class ExpressionModule(pl.LightningModule):
         compile_network: compile the network with `torch.compile`.
         seed: of augmentation and dropout, mixed with epoch and batch so that a resumed run goes on exactly.
         data: name, fingerprint and balance of the training data, kept for the record.
+        teaching: share of the teachers' answers in the loss, 0-1, where batches have them.
         record: other settings that a resumed run must share, by config key, such as `batch_size`.
     """
 
@@ -56,6 +58,7 @@ class ExpressionModule(pl.LightningModule):
         compile_network: bool = False,
         seed: int = 0,
         data: Mapping[str, Any] | None = None,
+        teaching: float = 0.0,
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ class ExpressionModule(pl.LightningModule):
         if compile_network:
             self.network.compile()
         self.augmentation = Augmentation(**augment)
-        self.epochs, self.lr, self.optim, self.seed = epochs, lr, dict(optim), seed
+        self.epochs, self.lr, self.optim, self.seed, self.teaching = epochs, lr, dict(optim), seed, teaching
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
@@ -101,21 +104,17 @@ class ExpressionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one augmented batch."""
-        images, labels = batch
+        images, labels, *answers = batch
         pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
-        smoothing = float(self.optim["label_smoothing"])
         mixes = self.augmentation.mixup_alpha > 0 and not self.calm
         if mixes and float(torch.rand(())) < self.augmentation.mixup_share:
             pictures, partner, share = mixup_batch(pictures, self.augmentation.mixup_alpha)
             logits = self.network(self.normalise(pictures))
-            loss = torch.lerp(
-                functional.cross_entropy(logits, labels[partner], label_smoothing=smoothing),
-                functional.cross_entropy(logits, labels, label_smoothing=smoothing),
-                share,
-            )
+            other = self._loss(logits, labels[partner], [answer[partner] for answer in answers])
+            loss = torch.lerp(other, self._loss(logits, labels, answers), share)
         else:
             logits = self.network(self.normalise(pictures))
-            loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+            loss = self._loss(logits, labels, answers)
         # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
         correct = (logits.detach().argmax(1) == labels).sum()
         seen = torch.tensor(len(labels), device=loss.device)
@@ -126,6 +125,13 @@ class ExpressionModule(pl.LightningModule):
             self._log_epoch()
         return loss
 
+    def _loss(self, logits: Tensor, labels: Tensor, answers: list[Tensor]) -> Tensor:
+        """Cross-entropy with the labels and, as far as `teaching` says, with the teachers' answers."""
+        loss = functional.cross_entropy(logits, labels, label_smoothing=float(self.optim["label_smoothing"]))
+        if not answers:
+            return loss
+        return torch.lerp(loss, functional.cross_entropy(logits, answers[0]), self.teaching)
+
     def _log_epoch(self) -> None:
         """Log the epoch's training loss and accuracy (on augmented pictures)."""
         loss, correct, seen = self._sums
@@ -135,7 +141,7 @@ class ExpressionModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and accuracy of one plain batch."""
-        images, labels = batch
+        images, labels = batch[:2]
         logits = self(images).float()
         self.val_accuracy(logits, labels)
         self.val_macro_f1(logits, labels)
@@ -177,6 +183,7 @@ def build_module(
         channels_last=compute.channels_last,
         compile_network=compute.compile,
         seed=int(settings["seed"]),
+        teaching=float(settings["distill"]["weight"]) if settings["distill"]["teachers"] else 0.0,
         data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
@@ -185,6 +192,7 @@ def build_module(
         record={
             "batch_size": settings["batch_size"],
             "callbacks.ema": settings["callbacks"]["ema"],
+            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight")},
             **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
         },
     )

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
@@ -36,6 +38,7 @@ from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
+from mlopsproject.training.distillation import soft_targets
 from mlopsproject.training.hardware import Compute, choose_compute
 from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.settings import check_folder, check_settings
@@ -96,7 +99,8 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        trainer = fit(settings, module, dataset, compute, loggers, output, resume)
+        targets = soft_targets(settings, dataset)
+        trainer = fit(settings, module, dataset, compute, loggers, output, resume, targets)
         result = ship(settings, trainer, dataset, spec, loggers, output)
         failed = False
     finally:
@@ -112,8 +116,9 @@ def fit(
     loggers: list[Logger],
     output: Path,
     resume: Path | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> pl.Trainer:
-    """Train a module as the config says.
+    """Train a module as the config says, with `targets` from `distillation.soft_targets` where there are teachers.
 
     Returns:
         The trainer afterwards; the checkpoints are in `output/checkpoints`.
@@ -129,6 +134,7 @@ def fit(
         seed=int(settings["seed"]),
         balance=data["balance"],
         per_class=data["per_class"],
+        targets=targets,
     )
     trainer = build_trainer(
         settings["trainer"],

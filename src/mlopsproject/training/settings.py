@@ -12,6 +12,7 @@ from mlopsproject.data.balance import STRATEGIES
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import check_shipping
+from mlopsproject.training.distillation import check_distill
 from mlopsproject.training.optimisation import check_optim
 from mlopsproject.training.trainer import check_callbacks, check_trainer
 
@@ -31,6 +32,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_number("lr", settings["lr"], open_ends=True)
     _check_data(settings["data"])
     check_optim(settings["optim"])
+    check_distill(settings["distill"])
     Augmentation(**settings["augment"])
     check_trainer(settings["trainer"])
     check_callbacks(settings["callbacks"])

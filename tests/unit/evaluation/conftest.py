@@ -54,7 +54,8 @@ class ReadingPredictor:
         self.batches.append(len(images))
         pixels = images.reshape(len(images), -1).astype(np.float32)
         logits = np.zeros((len(images), len(self.spec.classes)), np.float32)
-        logits[np.arange(len(images)), pixels[:, 0].astype(int)] = pixels[:, 1] / 10
+        # A mirrored or corrupted picture has something else there.
+        logits[np.arange(len(images)), pixels[:, 0].astype(int) % logits.shape[1]] = pixels[:, 1] / 10
         return logits, pixels[:, :4]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:

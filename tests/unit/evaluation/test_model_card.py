@@ -47,7 +47,8 @@ def test_names_apparent_expression_and_the_prohibition(predictor, metrics, tmp_p
 def test_gives_figures_with_intervals_with_and_without_twins(predictor, metrics, tmp_path: Path) -> None:
     text = card(predictor, metrics, tmp_path)
     rows = [line for line in text.splitlines() if line.startswith(("| all", "| without"))]
-    assert [row.split("|")[2].strip() for row in rows] == ["6", "5", "4"]
+    assert [row.split("|")[2].strip() for row in rows] == ["6", "5", "4", "6"]
+    assert rows[3].startswith("| all, with flip test-time augmentation |")
     assert "66.7% (" in rows[0]
     assert "1 of the images have exact twins among the training images, 2 exact or near" in text
 

@@ -154,3 +154,19 @@ def test_a_data_set_without_training_pictures_is_refused(random_dataset: FaceDat
     empty = FaceDataset(**(vars(random_dataset) | {"splits": random_dataset.splits | {"train": np.array([], int)}}))
     with pytest.raises(DataError, match="no train images"):
         FaceDataModule(empty, batch_size=8)
+
+
+def test_targets_travel_with_their_pictures() -> None:
+    images = np.arange(64, dtype=np.uint8).reshape(64, 1, 1, 1)
+    targets = np.arange(64, dtype=np.float32)[:, None] / 64
+    order = EpochOrder(shuffled(ROWS, 0))
+    for pictures, labels, taught in ArrayLoader(images, np.arange(64), order, batch_size=5, targets=targets):
+        assert torch.equal(taught[:, 0] * 64, labels.float())
+        assert torch.equal(pictures.flatten().long(), labels)
+
+
+def test_only_training_batches_have_targets(random_dataset: FaceDataset) -> None:
+    targets = np.zeros((60, 2), np.float32)
+    module = FaceDataModule(random_dataset, batch_size=8, targets=targets)
+    assert len(next(iter(module.train_dataloader()))) == 3
+    assert len(next(iter(module.val_dataloader()))) == len(next(iter(module.test_dataloader()))) == 2

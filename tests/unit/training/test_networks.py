@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.training.factory import build, build_network
-from mlopsproject.training.networks import ReferenceCNN, SEConvNet, count_macs, count_parameters
+from mlopsproject.training.networks import ReferenceCNN, ResidualNet, SEConvNet, count_macs, count_parameters
+from mlopsproject.training.networks.residual import ResidualBlock, Shrink
 
 TARGET = "mlopsproject.training.networks."
 NETWORKS: list[dict[str, Any]] = [
     {"_target_": TARGET + "ReferenceCNN", "filters": [4, 8], "hidden": 16},
     {"_target_": TARGET + "SEConvNet", "widths": [8, 16], "stem": 4},
     {"_target_": TARGET + "SEConvNet", "widths": [8, 16], "stem": 0, "stage_dropout": 0.1},
+    {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [0, 1], "stem": 4, "work_size": 32},
+    {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [1, 1], "gates": True, "stage_dropout": 0.1},
 ]
 
 
@@ -41,9 +46,45 @@ def test_the_reference_cnn_has_266_thousand_parameters() -> None:
     assert count_parameters(network) == 40 + 296 + 1_168 + 262_400 + 1_285 == 265_189
 
 
-def test_the_default_network_has_1_2_million_parameters() -> None:
-    network = SEConvNet(classes=5, channels=1, size=64, widths=(32, 64, 128, 256), stem=16)
-    assert 1.15e6 < count_parameters(network) < 1.25e6
+def test_the_default_network_has_0_8_million_parameters_and_40_million_multiply_adds() -> None:
+    network = ResidualNet(classes=7, channels=1, size=64)
+    assert 0.75e6 < count_parameters(network) < 0.8e6
+    assert 39e6 < count_macs(network, 1, 64) < 41e6
+
+
+@pytest.mark.parametrize("small", [16, 24, 32, 48])
+def test_shrinking_gives_back_what_pillow_enlarged(small: int) -> None:
+    # Smooth, so that Pillow's rounding to whole gray values is all that is lost.
+    y, x = np.mgrid[0 : 1 : small * 1j, 0 : 1 : small * 1j]
+    picture = (127 + 60 * np.sin(5 * x) * np.cos(7 * y)).astype(np.uint8)
+    enlarged = np.asarray(Image.fromarray(picture).resize((64, 64), Image.Resampling.BILINEAR))
+    shrunk = Shrink(64, small)(torch.from_numpy(enlarged.copy()).float()[None, None])
+    assert np.abs(shrunk[0, 0].numpy() - picture).max() < 3
+
+
+def test_shrinking_keeps_gray_and_refuses_to_enlarge() -> None:
+    assert torch.allclose(Shrink(64, 48)(torch.full((2, 3, 64, 64), 0.7)), torch.full((2, 3, 48, 48), 0.7), atol=1e-5)
+    with pytest.raises(ValueError, match="48 x 48 pixels cannot be shrunk to 64 x 64"):
+        Shrink(48, 64)
+
+
+def test_a_residual_network_computes_at_its_work_size_and_never_enlarges() -> None:
+    at_48 = ResidualNet(classes=5, channels=1, size=48)
+    assert count_macs(ResidualNet(classes=5, channels=1, size=64), 1, 64) == count_macs(at_48, 1, 48)
+    assert count_macs(ResidualNet(classes=5, channels=1, size=32), 1, 32) < count_macs(at_48, 1, 48)
+    full = ResidualNet(classes=5, channels=1, size=64, work_size=0)
+    assert count_macs(full, 1, 64) > 1.7 * count_macs(at_48, 1, 48)
+
+
+def test_residual_blocks_begin_as_the_identity() -> None:
+    block = ResidualBlock(8, gate=False).eval()
+    features = torch.rand(2, 8, 6, 6)
+    assert torch.equal(block(features), features)
+
+
+def test_stages_without_their_number_of_blocks_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"widths=\[8, 16\] and blocks=\[1\] must be equally long"):
+        build_network(NETWORKS[3] | {"blocks": [1]}, classes=5, channels=1, size=48)
 
 
 def test_macs_are_counted_for_one_picture_and_leave_the_network_as_it_was() -> None:
@@ -63,7 +104,9 @@ def test_dropout_acts_only_while_training() -> None:
     assert not torch.equal(network(pictures), network(pictures))
 
 
-@pytest.mark.parametrize(("model", "size"), [(NETWORKS[0] | {"filters": [4] * 5}, 16), (NETWORKS[1], 2)])
+@pytest.mark.parametrize(
+    ("model", "size"), [(NETWORKS[0] | {"filters": [4] * 5}, 16), (NETWORKS[1], 2), (NETWORKS[3], 3)]
+)
 def test_a_picture_too_small_for_the_network_is_refused(model: dict[str, Any], size: int) -> None:
     with pytest.raises(ConfigError, match=r"too small"):
         build_network(model, classes=5, channels=1, size=size)

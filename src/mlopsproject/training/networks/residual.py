@@ -55,7 +55,7 @@ def _enlargement(small: int, large: int) -> np.ndarray[tuple[int, int], np.dtype
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution and BatchNorm.
+    """3 x 3 convolution and BatchNorm.
 
     Args:
         before: channels in.
@@ -68,6 +68,13 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(after),
         )
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The BatchNorm."""
+        norm = self[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
 
 
 class ResidualBlock(nn.Module):
@@ -83,7 +90,7 @@ class ResidualBlock(nn.Module):
         self.first, self.second = ConvNorm(width, width), ConvNorm(width, width)
         self.gate = SqueezeExcite(width) if gate else nn.Identity()
         # Blocks begin as the identity (Goyal et al., 2017).
-        nn.init.zeros_(self.second[1].weight)
+        nn.init.zeros_(self.second.norm.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features `[N, width, H, W]` to the same shape."""
@@ -102,7 +109,7 @@ class ResidualNet(Network):
         blocks: residual blocks of each stage.
         stem: channels of the opening convolution.
         gates: squeeze-and-excitation in the blocks. They cost little to train, and a third of the time in int8.
-        work_size: height and width in pixels that larger pictures are shrunk to first, see `Shrink`; 0 keeps their size.
+        work_size: pixels that larger pictures are shrunk to on both sides first, see `Shrink`; 0 keeps their size.
         dropout: probability of zeroing an embedding value before the head while training.
         stage_dropout: probability of zeroing a whole channel after each stage while training.
 

@@ -1,0 +1,133 @@
+"""Pictures made worse in known ways, at three severities (after Hendrycks and Dietterich, 2019)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Pictures = NDArray[np.uint8]
+Corruption = Callable[[Pictures, int, np.random.Generator], Pictures]
+
+SEVERITIES: Final = (1, 2, 3)
+
+#: What each severity means. Lengths are shares of the picture's side, so that they do not depend on its size.
+BLUR_SIGMA: Final = (0.015, 0.03, 0.05)
+NOISE_SIGMA: Final = (10.0, 25.0, 50.0)
+BRIGHTNESS: Final = (25.0, 50.0, 90.0)
+CONTRAST: Final = (0.7, 0.45, 0.25)
+JPEG_QUALITY: Final = (40, 20, 8)
+DEGREES: Final = (10.0, 20.0, 35.0)
+OCCLUDED_SIDE: Final = (0.25, 0.4, 0.55)
+
+
+def corrupt(images: Pictures, kind: str, severity: int, seed: int = 0) -> Pictures:
+    """Make pictures worse.
+
+    Args:
+        images: uint8 `[N, C, H, W]`, 0-255, C 1 or 3.
+        kind: one of `CORRUPTIONS`.
+        severity: 1 (hardly visible) to 3 (severe).
+        seed: of what is drawn by chance; the same seed gives the same pictures.
+
+    Returns:
+        uint8 `[N, C, H, W]`, a new array.
+
+    Raises:
+        ValueError: for an unknown kind or severity.
+    """
+    if kind not in CORRUPTIONS or severity not in SEVERITIES:
+        known = ", ".join(CORRUPTIONS)
+        raise ValueError(f"no corruption {kind!r} of severity {severity}; known: {known}, each of {SEVERITIES}")
+    return CORRUPTIONS[kind](images, severity - 1, np.random.default_rng(seed))
+
+
+def _blur(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+    """Gaussian blur."""
+    blur = ImageFilter.GaussianBlur(BLUR_SIGMA[level] * images.shape[-1])
+    return _each(images, lambda picture, _: picture.filter(blur))
+
+
+def _noise(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+    """Gaussian noise, independent per pixel."""
+    return _clip(images + NOISE_SIGMA[level] * rng.standard_normal(images.shape, dtype=np.float32))
+
+
+def _brightness(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+    """Lighter or darker, each for half of the pictures."""
+    return _clip(images + BRIGHTNESS[level] * _signs(len(images), rng)[:, None, None, None])
+
+
+def _contrast(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+    """Less contrast around each picture's mean."""
+    mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
+    return _clip(mean + CONTRAST[level] * (images - mean))
+
+
+def _jpeg(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+    """Saved as a JPEG of low quality."""
+
+    def saved(picture: Image.Image, _: int) -> Image.Image:
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=JPEG_QUALITY[level])
+        return Image.open(stream)
+
+    return _each(images, saved)
+
+
+def _rotation(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+    """Turned left or right around the middle; corners show the nearest pixel of the border."""
+    signs = _signs(len(images), rng)
+    pad = images.shape[-1] // 2
+    padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge")
+    turned = _each(padded, lambda picture, i: picture.rotate(DEGREES[level] * signs[i], Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(turned[:, :, pad:-pad, pad:-pad])
+
+
+def _occlusion(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+    """A black square somewhere."""
+    covered = images.copy()
+    height, width = images.shape[2:]
+    side = max(1, round(OCCLUDED_SIDE[level] * min(height, width)))
+    tops, lefts = rng.integers(0, height - side + 1, len(images)), rng.integers(0, width - side + 1, len(images))
+    for picture, top, left in zip(covered, tops, lefts, strict=True):
+        picture[:, top : top + side, left : left + side] = 0
+    return covered
+
+
+#: Every kind by name.
+CORRUPTIONS: Final[dict[str, Corruption]] = {
+    "blur": _blur,
+    "noise": _noise,
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "jpeg": _jpeg,
+    "rotation": _rotation,
+    "occlusion": _occlusion,
+}
+
+
+def _each(images: Pictures, change: Callable[[Image.Image, int], Image.Image]) -> Pictures:
+    """Apply a change of Pillow pictures to every picture of a batch."""
+    result = np.empty_like(images)
+    for index, picture in enumerate(images):
+        if len(picture) == 1:
+            result[index, 0] = np.asarray(change(Image.fromarray(picture[0]), index))
+        else:
+            changed = change(Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))), index)
+            result[index] = np.asarray(changed).transpose(2, 0, 1)
+    return result
+
+
+def _signs(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """+1 or -1 for each picture."""
+    return (rng.integers(0, 2, count) * 2 - 1).astype(np.float32)
+
+
+def _clip(values: NDArray[np.floating]) -> Pictures:
+    pixels: Pictures = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels

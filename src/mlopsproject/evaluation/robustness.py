@@ -1,0 +1,105 @@
+"""How a model's answers hold up: on worse pictures, on mirrored and shifted ones, and on pictures without a face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from mlopsproject.core.corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from mlopsproject.data.synthetic.non_faces import blank_pictures, noise_pictures, non_face_pictures
+
+if TYPE_CHECKING:
+    from mlopsproject.core.predictor import Predictor
+
+Pictures = NDArray[np.uint8]
+
+#: Generated pictures of each kind that show no face.
+NON_FACE_IMAGES = 400
+#: How far pictures are shifted, as a share of their side: four pixels of 64.
+SHIFT = 1 / 16
+_NON_FACES = {"blank": blank_pictures, "noise": noise_pictures, "non-face": non_face_pictures}
+
+
+def measure_robustness(
+    predictor: Predictor,
+    images: Pictures,
+    labels: NDArray[Any],
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure a model on pictures that were made worse, mirrored and shifted.
+
+    Args:
+        predictor: of the model.
+        images: uint8 `[N, C, H, W]` of the model's input, N at least 1.
+        labels: int `[N]`.
+        seed: of the corruptions.
+        batch_size: images per run of the network.
+        progress: show a progress bar.
+
+    Returns:
+        `images`; `accuracy` on them as they are; `corruptions`: kind → accuracy at each severity, mild to severe;
+        `corrupted_accuracy`, the mean of those; `flip_consistency` and `shift_consistency`: share of pictures whose
+        answer stays the same when mirrored, and when shifted by `SHIFT` (mean of left, right, up and down).
+    """
+
+    def predicted(pictures: Pictures) -> NDArray[np.int64]:
+        answers: NDArray[np.int64] = predictor.logits(pictures, batch_size)[0].argmax(axis=1)
+        return answers
+
+    plain, truth = predicted(images), np.asarray(labels)
+    steps = [(kind, severity) for kind in CORRUPTIONS for severity in SEVERITIES]
+    corruptions: dict[str, list[float]] = {kind: [] for kind in CORRUPTIONS}
+    for kind, severity in track(steps, "Corrupting", transient=True, disable=not progress):
+        right = predicted(corrupt(images, kind, severity, seed)) == truth
+        corruptions[kind].append(float(right.mean()))
+    pixels = max(1, round(SHIFT * images.shape[-1]))
+    shifted = [float((predicted(moved) == plain).mean()) for moved in _shifts(images, pixels)]
+    return {
+        "images": len(images),
+        "accuracy": float((plain == truth).mean()),
+        "corruptions": corruptions,
+        "corrupted_accuracy": float(np.mean(list(corruptions.values()))),
+        "flip_consistency": float((predicted(mirrored(images)) == plain).mean()),
+        "shift_consistency": float(np.mean(shifted)),
+    }
+
+
+def measure_rejection(predictor: Predictor, *, seed: int = 0, batch_size: int = 64) -> dict[str, dict[str, float]]:
+    """Say how often a model answers "uncertain" to generated pictures that show no face.
+
+    Args:
+        predictor: of the model.
+        seed: of the pictures.
+        batch_size: images per run of the network.
+
+    Returns:
+        `blank` (one gray), `noise` and `non-face` (drawn objects, landscapes, buildings, writing, patterns, plots) →
+        `images` and the share that is `uncertain`.
+    """
+    found = {}
+    for kind, draw in _NON_FACES.items():
+        gray = draw(NON_FACE_IMAGES, predictor.spec.input.size, seed)
+        images = np.repeat(gray[:, None], predictor.spec.input.channels, axis=1)
+        confidence = predictor.probabilities(predictor.logits(images, batch_size)[0]).max(axis=1)
+        uncertain = float((confidence < predictor.abstain_threshold).mean())
+        found[kind] = {"images": NON_FACE_IMAGES, "uncertain": uncertain}
+    return found
+
+
+def mirrored(images: Pictures) -> Pictures:
+    """Swap left and right of pictures `[N, C, H, W]`."""
+    return np.ascontiguousarray(images[:, :, :, ::-1])
+
+
+def _shifts(images: Pictures, pixels: int) -> list[Pictures]:
+    """Pictures shifted in four directions; the border's pixels fill what comes in."""
+    height, width = images.shape[2:]
+    padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
+    corners = [(0, pixels), (2 * pixels, pixels), (pixels, 0), (pixels, 2 * pixels)]
+    return [np.ascontiguousarray(padded[:, :, y : y + height, x : x + width]) for y, x in corners]
