@@ -53,6 +53,12 @@ def evaluate(c, override):
 
 
 @task(iterable=["override"], help=OVERRIDES)
+def compare(c, override):
+    """Measure bundles side by side into a table of results and a plot (bundles=[a,b], data.name=)."""
+    _job(c, "compare", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
 def export(c, override):
     """Make a bundle from a checkpoint of an earlier run (checkpoint=)."""
     _job(c, "export", override)

@@ -1,4 +1,4 @@
-"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity`."""
+"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice
 from mlopsproject.data.benchmark import benchmark_import
+from mlopsproject.evaluation.latency import latency_of_bundle
 
 
 def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
@@ -50,7 +51,11 @@ def _parity(settings: dict[str, Any]) -> dict[str, Any]:
     return parity_of_run(**settings)
 
 
-WHAT = {"train": _train, "import": _import, "parity": _parity}
+def _latency(settings: dict[str, Any]) -> dict[str, Any]:
+    return latency_of_bundle(**settings)
+
+
+WHAT = {"train": _train, "import": _import, "parity": _parity, "latency": _latency}
 
 
 def _table(what: str, figures: dict[str, Any]) -> Table:

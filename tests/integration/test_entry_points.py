@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mlopsproject import config as job_config
+from mlopsproject.benchmark import benchmark
+from mlopsproject.compare import compare
 from mlopsproject.config import load_config
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import ConfigError, UserError
@@ -161,3 +163,46 @@ def test_values_that_hydra_cannot_read_are_quoted(text: str, read_as: str) -> No
 def test_a_quoted_value_arrives_as_it_was_typed() -> None:
     for value in ("https://example.org/a.jpg?x=1&y=[2", "faces (1), new.zip", r"back\slash's.zip"):
         assert load_config("predict", [job_config.quoted(f"input={value}")]).input == value
+
+
+def test_compare_measures_every_bundle_and_precision_into_one_table_and_plot(
+    store: Path, drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results" / "bundles.csv"
+    overrides = ["bundles=[latest]", "data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}"]
+    overrides += ["bootstrap_samples=20", "robustness_images=20", f"results={results}"]
+    rows = compare(load_config("compare", overrides), tmp_path / "run")
+    assert [row["precision"] for row in rows] == ["fp32", "int8"]
+    assert all(row["latency_ms"] > 0 for row in rows)
+    with results.open(newline="") as stream:
+        written = list(csv.DictReader(stream))
+    assert {row["accuracy"] for row in written} == {str(row["accuracy"]) for row in rows}
+    assert results.with_name("bundles_5.png").is_file()
+    assert (tmp_path / "run" / f"{rows[0]['bundle']}-fp32" / "metrics.json").is_file()
+    assert "Bundles side by side" in capsys.readouterr().out
+    compare(load_config("compare", [*overrides, "precisions=[fp32]"]), tmp_path / "again")
+    with results.open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("bundles=[]", r"bundles=\[\] is not possible"),
+        ("precisions=[fp16]", "precisions='fp16' is unknown"),
+        ("results=null", "results= is missing"),
+        ("bundles=[nothing]", "nothing"),
+    ],
+)
+def test_compare_refuses_what_it_cannot_measure(override: str, said: str, store: Path, tmp_path: Path) -> None:
+    overrides = [f"store.uri={store}", f"results={tmp_path}/bundles.csv", override]
+    with pytest.raises(UserError, match=said):
+        compare(load_config("compare", overrides), tmp_path / "run")
+
+
+def test_latency_is_measured_for_both_precisions(store: Path, tmp_path: Path) -> None:
+    overrides = ["what=latency", "latency.bundle=latest", f"latency.store={store}", "latency.rounds=1"]
+    figures = benchmark(load_config("benchmark", overrides), tmp_path)
+    assert 0 < figures["fp32_ms"] < 1000
+    assert 0 < figures["int8_ms"] < 1000
+    assert json.loads((tmp_path / "benchmark.json").read_text()) == figures

@@ -68,6 +68,7 @@ class ModelSpec(_Strict):
     default_precision: Precision = "fp32"
     network: dict[str, Any] = Field(default_factory=dict, description="network name, parameters, MACs and arguments")
     training_data: dict[str, Any] = Field(default_factory=dict, description="data set name, fingerprint and counts")
+    training: dict[str, Any] = Field(default_factory=dict, description="command, seed, epochs, seconds and machine")
     metrics: dict[str, float] = Field(default_factory=dict, description="headline metrics, e.g. test/accuracy")
     reference_histograms: dict[str, Histogram] = Field(default_factory=dict)
     git_commit: str = ""

@@ -85,7 +85,7 @@ def build_bundle(
     prefix: str,
     export: ExportSettings,
     seed: int = 0,
-    command: str = "",
+    training: Mapping[str, Any],
 ) -> Bundle:
     """Export a network and seal it as a bundle; a failure leaves nothing behind.
 
@@ -101,7 +101,7 @@ def build_bundle(
         prefix: first part of the bundle's name.
         export: see `ExportSettings`.
         seed: of the calibration sample and the bootstrap.
-        command: that reproduces the bundle, for its card.
+        training: how it was trained, for the record: `command` and, where known, `seed`, `epochs`, `seconds` and more.
 
     Returns:
         The sealed bundle.
@@ -119,7 +119,7 @@ def build_bundle(
             log.info("Quantising to int8 with %d training pictures", export.calibration_images)
             sample = _calibration_sample(dataset, export.calibration_images, seed)
             quantise_onnx(staging / FILES["fp32"], staging / FILES["int8"], sample, spec)
-        draft = _draft_spec(network, model, dataset, spec, export)
+        draft = _draft_spec(network, model, dataset, spec, export).model_copy(update={"training": dict(training)})
         draft = _calibrate(staging, draft, dataset, export)
         predictor = _open(staging, draft)
         reference = build_reference(predictor, dataset)
@@ -138,7 +138,7 @@ def build_bundle(
         )
         headline = {f"test/{name}": metrics[name] for name in ("accuracy", "macro_f1", "ece")}
         draft = draft.model_copy(update={"metrics": headline})
-        write_model_card(draft, metrics, staging / "MODEL_CARD.md", command=command)
+        write_model_card(draft, metrics, staging / "MODEL_CARD.md", command=str(training["command"]))
         return seal_bundle(staging, draft, store, prefix)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

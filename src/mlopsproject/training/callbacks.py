@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,15 +183,43 @@ class InterruptCheckpoint(Callback):
 
 
 class MetricHistory(Callback):
-    """Keeps each epoch's metrics as plain numbers, for the final table and for tests."""
+    """Keeps each epoch's metrics as plain numbers, for the final table and for tests, and the time spent training.
+
+    Attributes:
+        epochs: metrics of each epoch that this process has trained.
+    """
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
+        self._earlier, self._start = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training and validation, that of the runs it goes on with included."""
+        return self._earlier + time.monotonic() - self._start
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time spent so far; saved in checkpoints."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._earlier = float(state_dict["seconds"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the epoch's metrics."""
         values: dict[str, Any] = {key: float(value) for key, value in trainer.callback_metrics.items()}
         self.epochs.append({"epoch": float(trainer.current_epoch), **values})
+
+
+def trained_seconds(checkpoint: Mapping[str, Any]) -> float | None:
+    """Wall time that a checkpoint's run had spent training; ``None`` where it does not tell."""
+    seconds = checkpoint.get("callbacks", {}).get(MetricHistory.__qualname__, {}).get("seconds")
+    return None if seconds is None else round(seconds, 1)
 
 
 class EpochLines(Callback):

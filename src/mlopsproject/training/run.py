@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from omegaconf import DictConfig
@@ -186,7 +187,13 @@ def ship(
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
         seed=int(settings["seed"]),
-        command=command_line("train"),
+        training={
+            "command": command_line("train"),
+            "seed": settings["seed"],
+            "epochs": trainer.current_epoch,
+            "seconds": round(_history(trainer).seconds, 1),
+            "machine": f"{settings['trainer']['accelerator']}, {torch.get_num_threads()} threads",
+        },
     )
     metrics = bundle.metrics()
     report = _report(bundle, dataset, metrics, output)
@@ -200,8 +207,12 @@ def ship(
 
 def metric_history(trainer: pl.Trainer) -> list[dict[str, float]]:
     """The metrics of each epoch that a trainer has trained."""
+    return _history(trainer).epochs
+
+
+def _history(trainer: pl.Trainer) -> MetricHistory:
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return next(callback for callback in callbacks if isinstance(callback, MetricHistory)).epochs
+    return next(callback for callback in callbacks if isinstance(callback, MetricHistory))
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path:

@@ -1,0 +1,189 @@
+"""Bundles side by side: one row each for the table of results, and accuracy against latency."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.ticker import PercentFormatter, ScalarFormatter
+
+from mlopsproject.core.errors import DataError
+from mlopsproject.core.predictor import Predictor
+from mlopsproject.evaluation.style import BLUE, GREEN, INK, MUTED, PALETTE, figure
+
+#: Columns of a table of results, in order. Shares are 0-1, latency is in ms on one core, training time in hours.
+COLUMNS: Final = (
+    "bundle",
+    "precision",
+    "classes",
+    "data",
+    "split",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "macro_f1",
+    "ece",
+    "accuracy_without_twins",
+    "accuracy_flip_tta",
+    "corrupted_accuracy",
+    "coverage",
+    "accuracy_when_certain",
+    "parameters",
+    "macs",
+    "megabytes",
+    "latency_ms",
+    "epochs",
+    "training_hours",
+    "seed",
+    "command",
+)
+#: Rows that agree in these are the same measurement, and a new one replaces the old.
+_KEY: Final = ("bundle", "precision", "data", "split")
+
+
+def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: float) -> dict[str, Any]:
+    """One row of a table of results.
+
+    Args:
+        predictor: of the bundle and precision that was measured.
+        metrics: from `evaluator.evaluate_bundle`.
+        latency_ms: from `latency.measure_latency`.
+
+    Returns:
+        A value for each of `COLUMNS`; ``None`` for what is not known.
+    """
+    spec, training = predictor.spec, predictor.spec.training
+    low, high = metrics.get("intervals_95", {}).get("accuracy") or (None, None)
+    size = predictor.bundle.model_file(predictor.precision).stat().st_size
+    seconds = training.get("seconds")
+    return {
+        "bundle": spec.name,
+        "precision": predictor.precision,
+        "classes": len(spec.classes),
+        "data": metrics["data"]["name"],
+        "split": metrics["data"]["split"],
+        "accuracy": _rounded(metrics["accuracy"]),
+        "accuracy_low": _rounded(low),
+        "accuracy_high": _rounded(high),
+        "macro_f1": _rounded(metrics["macro_f1"]),
+        "ece": _rounded(metrics["ece"]),
+        "accuracy_without_twins": _rounded((metrics["without_twins"] or {}).get("accuracy")),
+        "accuracy_flip_tta": _rounded(metrics["flip_tta"]["accuracy"]),
+        "corrupted_accuracy": _rounded((metrics["robustness"] or {}).get("corrupted_accuracy")),
+        "coverage": _rounded(metrics["abstention"]["coverage"]),
+        "accuracy_when_certain": _rounded(metrics["abstention"]["accuracy"]),
+        "parameters": spec.network.get("parameters"),
+        "macs": spec.network.get("macs"),
+        "megabytes": round(size / 1e6, 2),
+        "latency_ms": round(latency_ms, 3),
+        "epochs": training.get("epochs"),
+        "training_hours": None if seconds is None else round(seconds / 3600, 2),
+        "seed": training.get("seed"),
+        "command": training.get("command"),
+    }
+
+
+def merge_rows(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put new rows in place of older ones of the same measurement, and sort: fewer classes first, then by accuracy."""
+    rows = {tuple(str(row[key]) for key in _KEY): dict(row) for row in [*old, *new]}
+    return sorted(rows.values(), key=lambda row: (int(row["classes"]), -float(row["accuracy"]), str(row["bundle"])))
+
+
+def seed_summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over runs of one recipe: rows whose bundles' names differ in the digits only.
+
+    Returns:
+        For each recipe with at least two seeds `recipe`, `precision`, `data`, `split`, `seeds`, `mean` and `sd` of the
+        accuracy (0-1, `sd` with n - 1).
+    """
+    runs: dict[tuple[str, ...], dict[str, float]] = {}
+    for row in rows:
+        key = (recipe(row), *(str(row[name]) for name in _KEY[1:]))
+        runs.setdefault(key, {})[str(row["seed"])] = float(row["accuracy"])
+    names = ("recipe", *_KEY[1:])
+    return [
+        dict(zip(names, key, strict=True))
+        | {"seeds": len(found), "mean": statistics.mean(found.values()), "sd": statistics.stdev(found.values())}
+        for key, found in runs.items()
+        if len(found) > 1
+    ]
+
+
+def recipe(row: Mapping[str, Any]) -> str:
+    """The bundle's name without its digits, which runs of one recipe share."""
+    return str(row["bundle"]).rpartition("-")[0]
+
+
+def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[dict[str, str]]:
+    """Read a table; a missing file is an empty one.
+
+    Raises:
+        DataError: if the file lacks one of the columns.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        if missing:
+            raise DataError(f"{path} is no table of results: it has no column {missing[0]}.", "Move it away.")
+        return list(reader)
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a table of results; its folder is made if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: "" if row[key] is None else row[key] for key in COLUMNS} for row in rows)
+
+
+def plot_comparison(
+    rows: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, str]], path: Path, *, classes: int
+) -> None:
+    """Draw accuracy against latency; figures that others published have no comparable latency and stand at the side.
+
+    Args:
+        rows: of a table of results; those of `classes` classes are drawn.
+        published: rows with `name`, `accuracy` (0-1) and `classes`.
+        path: of the PNG.
+        classes: how many.
+    """
+    shown = [row for row in rows if int(row["classes"]) == classes]
+    others = [row for row in published if int(row["classes"]) == classes]
+    title = f"Accuracy against latency, {classes} classes"
+    subtitle = "one face on one core, 95 % intervals; right: as published by others, on splits of their own"
+    with figure(path, (9.0, 5.0), title, subtitle) as canvas:
+        axes, side = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        for precision, marker, colour in (("fp32", "o", BLUE), ("int8", "s", GREEN)):
+            chosen = [row for row in shown if row["precision"] == precision]
+            x, y = [float(row["latency_ms"]) for row in chosen], [float(row["accuracy"]) for row in chosen]
+            errors = [
+                [abs(float(row[key] or row["accuracy"]) - float(row["accuracy"])) for row in chosen]
+                for key in ("accuracy_low", "accuracy_high")
+            ]
+            if chosen:
+                style: dict[str, Any] = {"color": colour, "fmt": marker, "markersize": 7, "capsize": 3, "linewidth": 1}
+                axes.errorbar(x, y, yerr=errors, label=precision, **style)
+            for row, a, b in zip(chosen, x, y, strict=True):
+                axes.annotate(recipe(row), (a, b), (7, 5), textcoords="offset points", fontsize=8.5, color=INK)
+        axes.set(xlabel="ms per face", ylabel="accuracy", xscale="log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.margins(x=0.25)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right")
+        for number, row in enumerate(sorted(others, key=lambda row: float(row["accuracy"]))):
+            height, colour = float(row["accuracy"]), PALETTE[number % len(PALETTE)]
+            side.plot([0, 0.06], [height, height], color=colour, linewidth=2)
+            side.text(0.08, height, f"{row['name']}  {height:.1%}", va="center", fontsize=8, color=MUTED)
+        side.set(xlim=(0, 1), xticks=[])
+        side.grid(visible=False)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
