@@ -61,8 +61,9 @@ def compare(config: DictConfig, output: Path) -> list[dict[str, Any]]:
         rows.append(result_row(predictor, _measure(predictor, settings, output), latency))
     merged = merge_rows(earlier, rows)
     write_rows(merged, results)
-    for classes in sorted({int(row["classes"]) for row in merged}):
-        plot_comparison(merged, published, results.with_name(f"{results.stem}_{classes}.png"), classes=classes)
+    same = [row for row in merged if (row["data"], row["split"]) == (rows[0]["data"], rows[0]["split"])]
+    for classes in sorted({int(row["classes"]) for row in rows}):
+        plot_comparison(same, published, results.with_name(f"{results.stem}_{classes}.png"), classes=classes)
     console = Console()
     console.print(_table(rows))
     for found in seed_summary(merged):
@@ -101,13 +102,14 @@ def _measure(predictor: Predictor, settings: dict[str, Any], output: Path) -> di
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="Bundles side by side")
-    for name in ("bundle", "precision", "accuracy", "without twins", "flip TTA", "ECE", "ms per face", "parameters"):
-        table.add_column(name, justify="left" if name in ("bundle", "precision") else "right")
+    table.add_column("bundle", overflow="fold")
+    table.add_column("")
+    for name in ("accuracy", "no twins", "flip TTA", "ECE", "ms"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         shares = (row[key] for key in ("accuracy", "accuracy_without_twins", "accuracy_flip_tta", "ece"))
         cells = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
-        parameters = "-" if row["parameters"] is None else f"{row['parameters']:,}"
-        table.add_row(str(row["bundle"]), str(row["precision"]), *cells, f"{row['latency_ms']:.2f}", parameters)
+        table.add_row(str(row["bundle"]), str(row["precision"]), *cells, f"{row['latency_ms']:.2f}")
     return table
 
 

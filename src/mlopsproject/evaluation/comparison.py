@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.evaluation.style import BLUE, GREEN, INK, MUTED, PALETTE, figure
+from mlopsproject.evaluation.style import BLUE, GREEN, INK, MUTED, ORANGE, figure
 
 #: Columns of a table of results, in order. Shares are 0-1, latency is in ms on one core, training time in hours.
 COLUMNS: Final = (
@@ -148,7 +148,7 @@ def plot_comparison(
     """Draw accuracy against latency; figures that others published have no comparable latency and stand at the side.
 
     Args:
-        rows: of a table of results; those of `classes` classes are drawn.
+        rows: of a table of results, measured on the same images; those of `classes` classes are drawn.
         published: rows with `name`, `accuracy` (0-1) and `classes`.
         path: of the PNG.
         classes: how many.
@@ -159,6 +159,7 @@ def plot_comparison(
     subtitle = "one face on one core, 95 % intervals; right: as published by others, on splits of their own"
     with figure(path, (9.0, 5.0), title, subtitle) as canvas:
         axes, side = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        named: list[Mapping[str, Any]] = []
         for precision, marker, colour in (("fp32", "o", BLUE), ("int8", "s", GREEN)):
             chosen = [row for row in shown if row["precision"] == precision]
             x, y = [float(row["latency_ms"]) for row in chosen], [float(row["accuracy"]) for row in chosen]
@@ -170,16 +171,22 @@ def plot_comparison(
                 style: dict[str, Any] = {"color": colour, "fmt": marker, "markersize": 7, "capsize": 3, "linewidth": 1}
                 axes.errorbar(x, y, yerr=errors, label=precision, **style)
             for row, a, b in zip(chosen, x, y, strict=True):
-                axes.annotate(recipe(row), (a, b), (7, 5), textcoords="offset points", fontsize=8.5, color=INK)
+                # One name for both precisions of a bundle, which lie close together.
+                if precision == "fp32" or not any(row["bundle"] == item["bundle"] for item in named):
+                    axes.annotate(recipe(row), (a, b), (7, 5), textcoords="offset points", fontsize=8.5, color=INK)
+            named += chosen
         axes.set(xlabel="ms per face", ylabel="accuracy", xscale="log")
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.margins(x=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right")
-        for number, row in enumerate(sorted(others, key=lambda row: float(row["accuracy"]))):
-            height, colour = float(row["accuracy"]), PALETTE[number % len(PALETTE)]
-            side.plot([0, 0.06], [height, height], color=colour, linewidth=2)
+        for row in others:
+            height = float(row["accuracy"])
+            side.plot([0, 0.06], [height, height], color=ORANGE, linewidth=2)
             side.text(0.08, height, f"{row['name']}  {height:.1%}", va="center", fontsize=8, color=MUTED)
         side.set(xlim=(0, 1), xticks=[])
         side.grid(visible=False)

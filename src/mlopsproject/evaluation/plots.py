@@ -184,7 +184,8 @@ def plot_robustness(robustness: Mapping[str, Any], path: Path) -> None:
         for offset, colour in enumerate((SKY, BLUE, INK)):
             values = [accuracies[offset] for accuracies in kinds.values()]
             bars = axes.bar(np.arange(len(kinds)) + (offset - 1) * 0.27, values, 0.25, color=colour)
-            axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], fontsize=8, color=MUTED, padding=1)
+            style: dict[str, Any] = {"color": INK if colour == SKY else "white", "fontsize": 8, "padding": -11}
+            axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], **style)
         axes.axhline(clean, color=RED, linewidth=1.2, linestyle="--")
         axes.set_xticks(range(len(kinds)), list(kinds))
         axes.tick_params(axis="x", labelcolor=INK)

@@ -144,6 +144,8 @@ def check_finite(network: Network) -> None:
 def save_weights(network: Network, path: Path) -> None:
     """Write a network's weights and buffers as safetensors."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
+    # safetensors keeps the file to its owner, who may not be the user that a container runs as.
+    path.chmod(0o644)
 
 
 def load_weights(network: Network, path: Path, *, source: str, head: bool = True) -> None:
