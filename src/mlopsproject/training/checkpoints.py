@@ -160,9 +160,10 @@ def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, st
             f"model.init_from={uri}: that bundle takes {bundle.spec.input.channels} channel(s), not {spec.channels}.",
             f"Use data.channels={bundle.spec.input.channels}.",
         )
-    same_classes = list(bundle.spec.classes) == list(module.hparams["classes"])
-    load_weights(module.network, bundle.file("weights.safetensors"), source=uri, head=same_classes)
-    log.info("Started from bundle %s%s", bundle.spec.name, "" if same_classes else " with a new head")
+    classes, known = module.hparams["classes"], bundle.spec.classes
+    load_weights(module.network, bundle.file("weights.safetensors"), source=uri, classes=classes, known=known)
+    new = [name for name in classes if name not in known]
+    log.info("Started from bundle %s%s", bundle.spec.name, f", which does not know {', '.join(new)}" if new else "")
 
 
 def open_training_data(module: ExpressionModule, root: str | Path, *, name: str | None = None) -> FaceDataset:

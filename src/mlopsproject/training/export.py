@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -148,25 +148,43 @@ def save_weights(network: Network, path: Path) -> None:
     path.chmod(0o644)
 
 
-def load_weights(network: Network, path: Path, *, source: str, head: bool = True) -> None:
+def load_weights(network: Network, path: Path, *, source: str, classes: Sequence[str], known: Sequence[str]) -> None:
     """Start a network from a bundle's weights.
+
+    The head's rows of classes that the bundle knows are taken over; those of other classes are left as they are.
 
     Args:
         network: to fill.
         path: a bundle's `weights.safetensors`.
         source: name of the bundle, for messages.
-        head: fill the head as well; without it the head is left as it is, for other classes than the bundle's.
+        classes: of the network.
+        known: classes of the bundle.
 
     Raises:
         BundleError: if anything that should be filled differs.
     """
     weights, own = load_file(path), network.state_dict()
-    wanted = {name for name in own if head or not name.startswith("head.")}
-    odd = [name for name in sorted(wanted) if name not in weights or weights[name].shape != own[name].shape]
-    odd += sorted(set(weights) - set(own))
+    odd = [
+        name
+        for name in own
+        if name not in weights or weights[name].shape[_heads(name) :] != own[name].shape[_heads(name) :]
+    ]
+    odd = sorted(odd) + sorted(set(weights) - set(own))
     if odd:
         raise BundleError(
             f"model.init_from={source}: that bundle holds another architecture (first difference: {odd[0]}).",
             "Use the model it was trained with, or another bundle.",
         )
-    network.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+    shared = [name for name in classes if name in known]
+    mine, theirs = [list(classes).index(name) for name in shared], [list(known).index(name) for name in shared]
+    for name in own:
+        if _heads(name):
+            filled = own[name].clone()
+            filled[mine] = weights[name][theirs]
+            weights[name] = filled
+    network.load_state_dict(weights)
+
+
+def _heads(name: str) -> int:
+    """1 for the head's tensors, which have a row for each class, else 0: how many dimensions may differ."""
+    return int(name.startswith("head."))

@@ -224,14 +224,17 @@ def test_a_bundles_weights_fill_the_network(make_module: MakeModule, trained_bun
     assert same_weights(module, make_module(seed=7))
 
 
-@pytest.mark.parametrize("classes", [("happy", "sad"), FIVE[::-1]])
-def test_with_other_classes_the_head_is_new_and_the_rest_is_filled(
+@pytest.mark.parametrize("classes", [("happy", "sad"), FIVE[::-1], ("bored", *FIVE, "tired")])
+def test_classes_that_the_bundle_knows_keep_their_rows_of_the_head_and_others_begin_new(
     make_module: MakeModule, trained_bundle: Path, classes: tuple[str, ...]
 ) -> None:
-    module, donor = make_module(classes=classes), make_module(seed=7)
+    module, donor, new = make_module(classes=classes), make_module(seed=7), make_module(classes=classes)
     start(module, trained_bundle)
-    assert same_weights(module.network.head, make_module(classes=classes).network.head)
     assert same_weights(module.network.blocks, donor.network.blocks)  # type: ignore[arg-type]
+    for row, name in enumerate(classes):
+        giver, line = (donor, FIVE.index(name)) if name in FIVE else (new, row)
+        assert torch.equal(module.network.head.weight[row], giver.network.head.weight[line])
+        assert torch.equal(module.network.head.bias[row], giver.network.head.bias[line])
 
 
 def test_a_bundle_of_another_architecture_is_refused(make_module: MakeModule, trained_bundle: Path) -> None:
