@@ -57,7 +57,7 @@ def test_an_unsealed_folder_becomes_a_measured_sealed_bundle(staging: Path, face
     pq.write_table(reference, staging / "reference.parquet")
     metrics = evaluate_bundle(predictor, faces, "test", staging, bootstrap_samples=20, progress=False)
     spec = predictor.spec.model_copy(update={"reference_histograms": reference_histograms(reference)})
-    write_model_card(spec, metrics, staging / "MODEL_CARD.md", command="train it")
+    write_model_card(spec, metrics, staging / "MODEL_CARD.md")
     bundle = seal_bundle(staging, spec, tmp_path / "models", "tiny")
     assert bundle.metrics() == metrics | {"bundle": metrics["bundle"] | {"name": bundle.name}}
     assert {"plots/confusion.png", "reference.parquet", "train_hashes.parquet"} <= set(bundle.spec.files)

@@ -23,7 +23,8 @@ from mlopsproject.core.store import Store
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.export import export
 from mlopsproject.training.bundling import ExportSettings, build_bundle
-from mlopsproject.training.checkpoints import load_module
+from mlopsproject.training.callbacks import trained_seconds
+from mlopsproject.training.checkpoints import load_module, read_checkpoint
 from mlopsproject.training.parity import measure_parity
 from mlopsproject.training.run import train
 
@@ -203,7 +204,14 @@ def test_weights_that_are_not_finite_are_not_shipped(run: Run, tmp_path: Path) -
     spec, settings = InputSpec(size=16), ExportSettings()
     with pytest.raises(BundleError, match=r"head\.weight holds NaN or infinite values: its training diverged"):
         build_bundle(
-            module.network, module.hparams["model"], run.dataset, spec, tmp_path / "s", prefix="x", export=settings
+            module.network,
+            module.hparams["model"],
+            run.dataset,
+            spec,
+            tmp_path / "s",
+            prefix="x",
+            export=settings,
+            training={"command": ""},
         )
     assert not (tmp_path / "s").exists()
 
@@ -257,3 +265,14 @@ def test_a_failed_export_leaves_nothing_in_the_store(run: Run, tmp_path: Path, m
     with pytest.raises((OSError, UserError), match="No space left"):
         export(load_config("export", [*settings, "export.int8=false"]))
     assert list((tmp_path / "full").iterdir()) == []
+
+
+def test_a_bundle_tells_how_it_was_trained(run: Run) -> None:
+    assert run.result.bundle is not None
+    training = run.result.bundle.spec.training
+    assert (training["seed"], training["epochs"]) == (0, 4)
+    assert 0 < training["seconds"] < 600
+    assert training["command"].startswith("uv run invoke train")
+    assert training["import_command"].startswith("uv run invoke import-data -o source=source -o name=drawn")
+    checkpoint = read_checkpoint(run.output / "checkpoints" / "last.ckpt")
+    assert 0 < (trained_seconds(checkpoint) or 0) <= training["seconds"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from mlopsproject.core.checks import check_channels, check_choice, check_number, check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import CONFLICT_POLICIES
-from mlopsproject.data.duplicates import TWIN_SEARCHES
+from mlopsproject.data.duplicates import MIN_CORRELATION, TWIN_SEARCHES
 from mlopsproject.data.splits import SPLIT_METHODS
 
 _CHOICES: Final[dict[str, Sequence[str]]] = {
@@ -27,6 +29,38 @@ _NUMBERS: Final[dict[str, tuple[int, int | None]]] = {
     "seed": (0, None),
     "workers": (1, None),
 }
+
+
+#: What an import does unless told otherwise; the cache's size, channels and filter are not part of the data set.
+_DEFAULTS: Final[dict[str, Any]] = {
+    "split": "grouped",
+    "conflicts": "drop",
+    "twins": "hashes",
+    "twin_correlation": MIN_CORRELATION,
+    "min_size": 16,
+    "seed": 42,
+}
+
+
+def import_command(info: Mapping[str, Any]) -> str:
+    """The command that imports a data set again, with the file name of its source instead of the whole path.
+
+    Args:
+        info: content of `import.json`.
+
+    Returns:
+        The command; empty for a folder of the data set's own name, which jobs import by themselves.
+    """
+    given, options = str(info["source"]["given"]), dict(info["options"])
+    source = given if ":" in given else Path(given).name
+    if source == info["name"]:
+        return ""
+    overrides = {"source": source, "name": info["name"]}
+    overrides |= {key: options[key] for key, usual in _DEFAULTS.items() if options.get(key, usual) != usual}
+    if options.get("own_classes"):
+        overrides["classes"] = f"[{','.join(options['own_classes'])}]"
+    words = (word for key, value in overrides.items() for word in ("-o", f"{key}={value}"))
+    return shlex.join(["uv", "run", "invoke", "import-data", *words])
 
 
 def check_name(name: str) -> None:

@@ -19,16 +19,13 @@ LICENCE = (
 )
 
 
-def write_model_card(
-    spec: ModelSpec, metrics: dict[str, Any], path: Path, *, command: str = "", licence: str = LICENCE
-) -> Path:
+def write_model_card(spec: ModelSpec, metrics: dict[str, Any], path: Path, *, licence: str = LICENCE) -> Path:
     """Write `MODEL_CARD.md`.
 
     Args:
         spec: of the bundle, sealed or not.
         metrics: from `evaluator.evaluate_bundle`.
         path: of the card.
-        command: what trains this model again.
         licence: terms of the weights.
 
     Returns:
@@ -44,7 +41,7 @@ def write_model_card(
         details=_details(spec),
         confusions=top_confusions(metrics),
         licence=licence,
-        command=command,
+        commands=_commands(spec, metrics),
         provenance=_provenance(spec),
     )
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -75,6 +72,14 @@ def _details(spec: ModelSpec) -> list[tuple[str, str]]:
     details.append(("precisions", ", ".join(f"{name} (`{item.file}`)" for name, item in spec.precisions.items())))
     details.append(("format", "ONNX: `image` in, `logits` and `embedding` out; preprocessing is in `spec.json`"))
     return details
+
+
+def _commands(spec: ModelSpec, metrics: dict[str, Any]) -> list[str]:
+    """What imports the data, trains the model and measures it again."""
+    known = [str(spec.training.get(key) or "") for key in ("import_command", "command")]
+    # The bundle's name is a hash over this card, too, and cannot be in it.
+    measure = f"uv run invoke evaluate -o bundle=BUNDLE -o data.name={metrics['data']['name']}"
+    return [command for command in known if command] + ([measure] if any(known) else [])
 
 
 def _provenance(spec: ModelSpec) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec, ModelSpec, Precision, PrecisionSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.import_options import import_command
 from mlopsproject.data.synthetic.recognise import is_shipped_sample
 from mlopsproject.evaluation.calibration import fit_abstention, fit_temperature, softmax
 from mlopsproject.evaluation.evaluator import evaluate_bundle
@@ -119,7 +120,9 @@ def build_bundle(
             log.info("Quantising to int8 with %d training pictures", export.calibration_images)
             sample = _calibration_sample(dataset, export.calibration_images, seed)
             quantise_onnx(staging / FILES["fp32"], staging / FILES["int8"], sample, spec)
-        draft = _draft_spec(network, model, dataset, spec, export).model_copy(update={"training": dict(training)})
+        draft = _draft_spec(network, model, dataset, spec, export)
+        record = {"import_command": import_command(dataset.info), **training}
+        draft = draft.model_copy(update={"training": record})
         draft = _calibrate(staging, draft, dataset, export)
         predictor = _open(staging, draft)
         reference = build_reference(predictor, dataset)
@@ -138,7 +141,7 @@ def build_bundle(
         )
         headline = {f"test/{name}": metrics[name] for name in ("accuracy", "macro_f1", "ece")}
         draft = draft.model_copy(update={"metrics": headline})
-        write_model_card(draft, metrics, staging / "MODEL_CARD.md", command=str(training["command"]))
+        write_model_card(draft, metrics, staging / "MODEL_CARD.md")
         return seal_bundle(staging, draft, store, prefix)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -8,7 +8,7 @@ import pytest
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.examine import ExamineOptions
-from mlopsproject.data.import_options import check_options
+from mlopsproject.data.import_options import check_options, import_command
 
 
 def test_the_defaults_pass() -> None:
@@ -44,3 +44,21 @@ def test_the_defaults_pass() -> None:
 def test_a_wrong_value_is_named_with_its_key_and_what_is_possible(key: str, value: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{key}={value!r} is (unknown|not possible).*{said}"):
         check_options(**{key: value})
+
+
+def imported(**options: object) -> dict[str, Any]:
+    usual = {"size": 64, "split": "grouped", "conflicts": "drop", "seed": 42, "min_size": 16, "own_classes": []}
+    return {"name": "faces", "source": {"given": "/home/me/all faces.zip"}, "options": usual | options}
+
+
+def test_the_command_that_imports_again_names_what_differs_from_the_usual() -> None:
+    assert import_command(imported()) == "uv run invoke import-data -o 'source=all faces.zip' -o name=faces"
+    options = {"split": "official", "twins": "all_pairs", "twin_correlation": 0.92, "own_classes": ["bored", "sad"]}
+    assert import_command(imported(**options)).endswith(
+        "-o split=official -o twins=all_pairs -o twin_correlation=0.92 -o 'classes=[bored,sad]'"
+    )
+
+
+def test_a_folder_of_the_data_sets_name_needs_no_command_and_kaggle_keeps_its_address() -> None:
+    assert import_command(imported() | {"source": {"given": "faces"}}) == ""
+    assert "source=kaggle:a/b" in import_command(imported() | {"source": {"given": "kaggle:a/b"}})

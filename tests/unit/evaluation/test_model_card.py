@@ -59,8 +59,11 @@ def test_tables_are_not_interrupted_by_blank_lines(predictor, metrics, tmp_path:
         assert not (before.startswith("|") and line == "" and after.startswith("|"))
 
 
-def test_shows_the_command_that_reproduces_it(predictor, metrics, tmp_path: Path) -> None:
-    assert "```bash\nuv run invoke train\n```" in card(predictor, metrics, tmp_path, command="uv run invoke train")
+def test_shows_the_commands_that_reproduce_it(predictor, metrics, tmp_path: Path) -> None:
+    record = {"import_command": "uv run invoke import-data -o name=faces", "command": "uv run invoke train"}
+    predictor.spec = predictor.spec.model_copy(update={"training": record})
+    measure = "uv run invoke evaluate -o bundle=BUNDLE -o data.name=faces"
+    assert "```bash\n" + "\n".join([*record.values(), measure]) + "\n```" in card(predictor, metrics, tmp_path)
 
 
 def test_says_when_twins_are_unknown(predictor, metrics, tmp_path: Path) -> None:
