@@ -90,7 +90,7 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed against a plain baseline, or a bundle against its checkpoint (what=train, import or parity)."""
+    """Measure speed, latency, or a bundle against its checkpoint (what=train, import, parity or latency)."""
     _job(c, "benchmark", override)
 
 

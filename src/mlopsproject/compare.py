@@ -14,16 +14,18 @@ from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice, check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.comparison import (
     merge_rows,
     plot_comparison,
     read_rows,
     result_row,
+    same_images,
     seed_summary,
     write_rows,
 )
-from mlopsproject.evaluation.evaluator import evaluate_bundle
+from mlopsproject.evaluation.evaluator import SPLITS, evaluate_bundle
 from mlopsproject.evaluation.latency import measure_latency
 
 log = logging.getLogger("mlopsproject.compare")
@@ -47,23 +49,20 @@ def compare(config: DictConfig, output: Path) -> list[dict[str, Any]]:
     settings = values(config)
     _check(settings)
     results = Path(settings["results"])
-    earlier = read_rows(results)
-    published = read_rows(Path(settings["published"]), _PUBLISHED) if settings["published"] else []
-    predictors = [
-        Predictor.load(bundle, precision, store=settings["store"]["uri"])
-        for bundle in settings["bundles"]
-        for precision in settings["precisions"]
-    ]
+    merged: list[Any] = read_rows(results)
+    published = _published(settings["published"])
+    predictors = _open(settings)
     latencies = measure_latency(predictors, seed=settings["seed"])
     rows = []
     for predictor, latency in zip(predictors, latencies, strict=True):
         log.info("Measuring %s, %s", predictor.model_version, predictor.precision)
         rows.append(result_row(predictor, _measure(predictor, settings, output), latency))
-    merged = merge_rows(earlier, rows)
-    write_rows(merged, results)
-    same = [row for row in merged if (row["data"], row["split"]) == (rows[0]["data"], rows[0]["split"])]
-    for classes in sorted({int(row["classes"]) for row in rows}):
-        plot_comparison(same, published, results.with_name(f"{results.stem}_{classes}.png"), classes=classes)
+        # After each, so that an interruption costs one measurement.
+        merged = merge_rows(merged, rows[-1:])
+        write_rows(merged, results)
+    for row in {row["class_names"]: row for row in rows}.values():
+        figure = results.with_name(f"{results.stem}_{row['data']}_{row['classes']}.png")
+        plot_comparison(same_images(merged, row), published, figure, classes=int(row["classes"]))
     console = Console()
     console.print(_table(rows))
     for found in seed_summary(merged):
@@ -82,8 +81,25 @@ def _check(settings: dict[str, Any]) -> None:
             raise ConfigError(f"{key}={settings[key]} is not possible.", f"Give a list, as in: -o '{key}=[a,b]'")
     for precision in settings["precisions"]:
         check_choice("precisions", precision, ("fp32", "int8"))
-    if not settings["results"]:
-        raise ConfigError("results= is missing.", "Give a CSV file, such as results/bundles.csv.")
+    check_choice("split", settings["split"], (*SPLITS, "all"))
+    results = settings["results"]
+    if not isinstance(results, str) or not results or Path(results).is_dir():
+        raise ConfigError(f"results={results} is not possible.", "Give a CSV file, such as results/bundles.csv.")
+
+
+def _published(path: object) -> list[dict[str, str]]:
+    if path is None:
+        return []
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise ConfigError(f"published={path}: there is no such file.", "Give a CSV file, or published=null.")
+    return read_rows(Path(path), _PUBLISHED)
+
+
+def _open(settings: dict[str, Any]) -> list[Predictor]:
+    """Open every bundle in every precision, once each whatever it is called."""
+    store = settings["store"]["uri"]
+    opened = {bundle.name: bundle for bundle in (resolve_bundle(name, store) for name in settings["bundles"])}
+    return [Predictor(bundle, precision) for bundle in opened.values() for precision in settings["precisions"]]
 
 
 def _measure(predictor: Predictor, settings: dict[str, Any], output: Path) -> dict[str, Any]:

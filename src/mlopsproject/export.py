@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -15,7 +13,7 @@ from mlopsproject.core.checks import check_whole
 from mlopsproject.core.store import Store
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, check_shipping, publish
-from mlopsproject.training.callbacks import trained_seconds
+from mlopsproject.training.callbacks import training_record
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data, read_checkpoint
 
 log = logging.getLogger("mlopsproject.export")
@@ -44,24 +42,13 @@ def export(config: DictConfig) -> Bundle:
         prefix=bundle_prefix(settings["bundle_name"], module.hparams["model"]),
         export=ExportSettings(**settings["export"]),
         seed=settings["seed"],
-        training=_record(read_checkpoint(checkpoint)),
+        training={**training_record(read_checkpoint(checkpoint)), "export_command": command_line("export")},
     )
     console = Console()
     console.print(metrics_table(bundle.metrics()))
     console.print(f"Bundle: {bundle.path}", soft_wrap=True, highlight=False)
     publish(bundle, settings["store"]["uri"], settings["store"]["alias"])
     return bundle
-
-
-def _record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """How the checkpoint was trained, as far as it tells."""
-    settings = checkpoint["hyper_parameters"]
-    return {
-        "command": command_line("export"),
-        "seed": settings["seed"],
-        "epochs": settings["epochs"],
-        "seconds": trained_seconds(checkpoint),
-    }
 
 
 def main() -> None:

@@ -2,74 +2,92 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.integration.conftest import Run
 
-from mlopsproject.config import load_config, values
+from mlopsproject.config import load_config
+from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.dataset import FaceDataset, load_dataset
-from mlopsproject.training.distillation import check_distill, soft_targets
-from mlopsproject.training.run import train
+from mlopsproject.training.bundling import ExportSettings, build_bundle
+from mlopsproject.training.checkpoints import load_module
+from mlopsproject.training.distillation import check_distill, open_teachers, soft_targets
+from mlopsproject.training.run import TrainingResult, train
 
 
-def settings_with(quick_training: list[str], run: Run, *overrides: str) -> dict[str, Any]:
-    config = load_config("train", [*quick_training, f"store.uri={run.store}", *overrides])
-    settings: dict[str, Any] = values(config)
-    return settings
+@pytest.fixture
+def data(run: Run, drawn_faces: Path) -> dict[str, Any]:
+    """The `data` group of the drawn faces."""
+    return {"name": "drawn", "root": str(drawn_faces), "drop_twins": True}
 
 
-def test_without_teachers_there_are_no_targets(quick_training: list[str], run: Run) -> None:
-    assert soft_targets(settings_with(quick_training, run), run.dataset) is None
+@pytest.fixture(scope="module")
+def other_teacher(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that says the class after the one that the finished run says: its head's rows are moved by one."""
+    module = load_module(run.result.checkpoint)
+    for parameter in module.network.head.parameters():
+        parameter.data = parameter.data.roll(1, 0)
+    export = ExportSettings(int8=False, robustness_images=0, bootstrap_samples=0)
+    arguments: dict[str, Any] = {"prefix": "other", "export": export, "training": {"command": "none"}}
+    store = tmp_path_factory.mktemp("other")
+    return build_bundle(module.network, module.hparams["model"], run.dataset, module.input_spec, store, **arguments)
 
 
-def test_targets_are_what_the_teacher_says_to_a_picture_and_its_mirror_image(
-    quick_training: list[str], run: Run
-) -> None:
-    settings = settings_with(quick_training, run, "distill.teachers=[latest]")
-    targets = soft_targets(settings, run.dataset, progress=False)
-    assert targets is not None
-    rows = run.dataset.splits["train"]
-    images = run.dataset.images[rows]
-    teacher = Predictor(run.result.bundle)  # type: ignore[arg-type]
+def asked(bundle: Bundle, dataset: FaceDataset) -> np.ndarray:
+    """Probabilities for the mean logits of the training pictures and their mirror images."""
+    images = dataset.images[dataset.splits["train"]]
+    teacher = Predictor(bundle)
     both = [teacher.logits(np.ascontiguousarray(seen))[0] for seen in (images, images[:, :, :, ::-1])]
-    expected = teacher.probabilities((both[0] + both[1]) / 2)
+    return teacher.probabilities((both[0] + both[1]) / 2)
+
+
+def test_without_teachers_there_are_no_targets(run: Run, data: dict[str, Any]) -> None:
+    assert soft_targets([], data, run.dataset) is None
+
+
+def test_targets_are_the_mean_of_what_the_teachers_say(run: Run, data: dict[str, Any], other_teacher: Bundle) -> None:
+    assert run.result.bundle is not None
+    teachers = [run.result.bundle, other_teacher]
+    targets = soft_targets(teachers, data, run.dataset, progress=False)
+    assert targets is not None
+    answers = [asked(teacher, run.dataset) for teacher in teachers]
+    assert np.abs(answers[0] - answers[1]).max() > 0.5
     assert targets.dtype == np.float32
-    np.testing.assert_allclose(targets[rows], expected, atol=1e-6)
+    np.testing.assert_allclose(targets[run.dataset.splits["train"]], np.mean(answers, axis=0), atol=1e-6)
     for split in ("validation", "test"):
         assert not targets[run.dataset.splits[split]].any()
 
 
-def test_teachers_are_averaged(quick_training: list[str], run: Run, tmp_path: Path) -> None:
-    name = run.result.bundle.name  # type: ignore[union-attr]
-    shutil.copytree(run.store / name, tmp_path / "copy")
-    one = soft_targets(settings_with(quick_training, run, "distill.teachers=[latest]"), run.dataset)
-    two = soft_targets(settings_with(quick_training, run, f"distill.teachers=[latest,{tmp_path}/copy]"), run.dataset)
-    np.testing.assert_allclose(one, two, atol=1e-6)
-
-
 def test_a_teacher_that_knows_more_classes_is_asked_about_those_of_the_run(
-    quick_training: list[str], run: Run, drawn_faces: Path
+    run: Run, data: dict[str, Any], drawn_faces: Path
 ) -> None:
-    classes = ["happy", "sad"]
-    dataset: FaceDataset = load_dataset("drawn", root=drawn_faces, size=16, classes=classes)
-    settings = settings_with(quick_training, run, "distill.teachers=[latest]", "classes=[happy,sad]")
-    targets = soft_targets(settings, dataset)
+    assert run.result.bundle is not None
+    dataset = load_dataset("drawn", root=drawn_faces, size=16, classes=["sad", "happy"])
+    targets = soft_targets([run.result.bundle], data, dataset)
     assert targets is not None
+    rows = dataset.splits["train"]
     assert targets.shape == (len(dataset.labels), 2)
-    np.testing.assert_allclose(targets[dataset.splits["train"]].sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(targets[rows].sum(1), 1, atol=1e-5)
+    assert (targets[rows].argmax(1) == dataset.labels[rows]).mean() > 0.8
 
 
-def test_a_teacher_that_lacks_a_class_is_refused(quick_training: list[str], run: Run) -> None:
-    settings = settings_with(quick_training, run, "distill.teachers=[latest]")
-    other = FaceDataset(**{**vars(run.dataset), "classes": ("happy", "bored")})
+def test_a_teacher_that_lacks_a_class_or_is_missing_is_refused(run: Run) -> None:
+    distill = {"teachers": ["latest"], "weight": 0.5}
     with pytest.raises(BundleError, match=r"distill\.teachers: .* does not know bored"):
-        soft_targets(settings, other)
+        open_teachers(distill, ("happy", "bored"), store=str(run.store))
+    with pytest.raises(Exception, match="nobody"):
+        open_teachers({"teachers": ["nobody"], "weight": 0.5}, ("happy",), store=str(run.store))
+
+
+def test_with_a_weight_of_0_nobody_is_asked(run: Run) -> None:
+    assert open_teachers({"teachers": ["nobody"], "weight": 0}, ("happy",), store=str(run.store)) == []
 
 
 @pytest.mark.parametrize(
@@ -81,17 +99,53 @@ def test_impossible_settings_are_refused(key: str, value: object) -> None:
         check_distill({"weight": 0.5, "teachers": []} | {key: value})
 
 
-def test_a_run_learns_from_its_teacher_and_can_be_resumed_only_with_it(
+def taught(quick_training: list[str], store: Path, output: Path, *overrides: str) -> TrainingResult:
+    chosen = [*quick_training, f"store.uri={store}", "store.alias=null", "optim.label_smoothing=0", *overrides]
+    return train(load_config("train", [*chosen, "export.bootstrap_samples=0", "export.robustness_images=0"]), output)
+
+
+def test_a_run_learns_what_its_teacher_says_rather_than_the_labels(
+    quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path
+) -> None:
+    teacher = f"distill.teachers=[{other_teacher.path}]"
+    result = taught(quick_training, tmp_path / "s", tmp_path / "a", teacher, "distill.weight=1.0", "epochs=10")
+    assert result.bundle is not None
+    # The last checkpoint: the best one is the one that agrees with the labels most.
+    module = load_module(tmp_path / "a" / "checkpoints" / "last.ckpt")
+    rows = run.dataset.splits["train"]
+    said = module(torch.from_numpy(run.dataset.images[rows])).argmax(1).numpy()
+    teachers = Predictor(other_teacher).logits(run.dataset.images[rows])[0].argmax(1)
+    assert (said == teachers).mean() > 0.4
+    assert (said == run.dataset.labels[rows]).mean() < 0.3
+    # What it learnt from is on record, by name.
+    assert result.bundle.spec.training["teachers"] == [other_teacher.name]
+
+
+def test_a_run_can_be_resumed_only_with_the_teachers_it_had(
+    quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path
+) -> None:
+    teacher = f"distill.teachers=[{other_teacher.path}]"
+    taught(quick_training, tmp_path / "s", tmp_path / "a", teacher, "epochs=1")
+    with pytest.raises(BundleError, match=rf"distill\.teachers=\['{other_teacher.name}'\], not \[\]"):
+        taught(quick_training, tmp_path / "s", tmp_path / "b", f"resume={tmp_path / 'a'}", "epochs=2")
+    taught(quick_training, tmp_path / "s", tmp_path / "c", teacher, f"resume={tmp_path / 'a'}", "epochs=2")
+
+
+def hashes(bundle: Bundle) -> set[str]:
+    return set(pq.read_table(bundle.file("train_hashes.parquet"))["pixel_hash"].to_pylist())
+
+
+def test_training_pictures_of_a_teacher_and_of_the_bundle_one_begins_as_count_as_seen(
     quick_training: list[str], run: Run, tmp_path: Path
 ) -> None:
-    def trained(*overrides: str, name: str) -> list[dict[str, float]]:
-        chosen = [*quick_training, f"store.uri={run.store}", "store.alias=null", "epochs=2", *overrides]
-        return train(load_config("train", chosen), tmp_path / name).history
-
-    taught = ["distill.teachers=[latest]", "distill.weight=1.0", "optim.label_smoothing=0"]
-    with_teacher = trained(*taught, name="taught")
-    alone = trained("optim.label_smoothing=0", name="alone")
-    assert with_teacher[-1]["train/loss"] != alone[-1]["train/loss"]
-    assert with_teacher[-1]["val/acc"] > 1 / len(run.dataset.classes)
-    with pytest.raises(BundleError, match=r"distill\.teachers=\['latest'\], not \[\]"):
-        trained("optim.label_smoothing=0", f"resume={tmp_path / 'taught'}", "epochs=3", name="again")
+    assert run.result.bundle is not None
+    start = f"model.init_from={run.result.bundle.path}"
+    result = taught(quick_training, tmp_path / "s", tmp_path / "a", start, "classes=[happy,sad]", "epochs=1")
+    assert result.bundle is not None
+    assert result.bundle.spec.training["init_from"] == run.result.bundle.name
+    seen = [
+        set(pq.read_table(b.file("train_hashes.parquet"))["pixel_hash"].to_pylist())
+        for b in (run.result.bundle, result.bundle)
+    ]
+    assert seen[0] == seen[1]
+    assert len(seen[1]) > result.bundle.spec.training_data["train"]

@@ -170,14 +170,14 @@ def test_compare_measures_every_bundle_and_precision_into_one_table_and_plot(
 ) -> None:
     results = tmp_path / "results" / "bundles.csv"
     overrides = ["bundles=[latest]", "data.name=drawn", f"data.root={drawn_faces}", f"store.uri={store}"]
-    overrides += ["bootstrap_samples=20", "robustness_images=20", f"results={results}"]
+    overrides += ["bootstrap_samples=20", "robustness_images=20", f"results={results}", "published=null"]
     rows = compare(load_config("compare", overrides), tmp_path / "run")
     assert [row["precision"] for row in rows] == ["fp32", "int8"]
     assert all(row["latency_ms"] > 0 for row in rows)
     with results.open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert {row["accuracy"] for row in written} == {str(row["accuracy"]) for row in rows}
-    assert results.with_name("bundles_5.png").is_file()
+    assert results.with_name("bundles_drawn_5.png").is_file()
     assert (tmp_path / "run" / f"{rows[0]['bundle']}-fp32" / "metrics.json").is_file()
     assert "Bundles side by side" in capsys.readouterr().out
     compare(load_config("compare", [*overrides, "precisions=[fp32]"]), tmp_path / "again")
@@ -190,12 +190,15 @@ def test_compare_measures_every_bundle_and_precision_into_one_table_and_plot(
     [
         ("bundles=[]", r"bundles=\[\] is not possible"),
         ("precisions=[fp16]", "precisions='fp16' is unknown"),
-        ("results=null", "results= is missing"),
+        ("results=null", "results=None is not possible"),
+        ("results=.", r"results=\. is not possible"),
+        ("split=tests", "did you mean 'test'"),
+        ("published=nowhere.csv", r"published=nowhere\.csv: there is no such file"),
         ("bundles=[nothing]", "nothing"),
     ],
 )
 def test_compare_refuses_what_it_cannot_measure(override: str, said: str, store: Path, tmp_path: Path) -> None:
-    overrides = [f"store.uri={store}", f"results={tmp_path}/bundles.csv", override]
+    overrides = [f"store.uri={store}", f"results={tmp_path}/bundles.csv", "published=null", override]
     with pytest.raises(UserError, match=said):
         compare(load_config("compare", overrides), tmp_path / "run")
 

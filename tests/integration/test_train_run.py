@@ -23,7 +23,7 @@ from mlopsproject.core.store import Store
 from mlopsproject.evaluation.evaluator import evaluate_bundle
 from mlopsproject.export import export
 from mlopsproject.training.bundling import ExportSettings, build_bundle
-from mlopsproject.training.callbacks import trained_seconds
+from mlopsproject.training.callbacks import training_record
 from mlopsproject.training.checkpoints import load_module, read_checkpoint
 from mlopsproject.training.parity import measure_parity
 from mlopsproject.training.run import train
@@ -274,5 +274,7 @@ def test_a_bundle_tells_how_it_was_trained(run: Run) -> None:
     assert 0 < training["seconds"] < 600
     assert training["command"].startswith("uv run invoke train")
     assert training["import_command"].startswith("uv run invoke import-data -o source=source -o name=drawn")
-    checkpoint = read_checkpoint(run.output / "checkpoints" / "last.ckpt")
-    assert 0 < (trained_seconds(checkpoint) or 0) <= training["seconds"]
+    told = training_record(read_checkpoint(run.output / "checkpoints" / "last.ckpt"))
+    assert told["epochs"] == 4
+    assert told["command"] == training["command"]
+    assert 0 < told["seconds"] <= training["seconds"]

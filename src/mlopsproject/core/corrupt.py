@@ -15,7 +15,8 @@ Corruption = Callable[[Pictures, int, np.random.Generator], Pictures]
 
 SEVERITIES: Final = (1, 2, 3)
 
-#: What each severity means. Lengths are shares of the picture's side, so that they do not depend on its size.
+#: What each severity means. The sigma of blur and the side of squares are shares of the picture's side. Noise is per
+#: pixel and JPEG works on blocks of 8 x 8 pixels, so that pictures of another size are another test.
 BLUR_SIGMA: Final = (0.015, 0.03, 0.05)
 NOISE_SIGMA: Final = (10.0, 25.0, 50.0)
 BRIGHTNESS: Final = (25.0, 50.0, 90.0)

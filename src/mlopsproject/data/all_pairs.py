@@ -15,7 +15,7 @@ Indices = NDArray[np.int64]
 
 #: Comparing all pairs takes time with the square of their number: about a minute for this many on two cores.
 MAX_IMAGES: Final = 100_000
-#: Small differences count less at 16 x 16: a pair that correlates at 32 x 32 does so there, give or take this.
+#: Small differences count less at 16 x 16: a pair that correlates at 32 x 32 nearly always does so there.
 _SLACK: Final = 0.01
 _SIDE: Final = 16
 _ROWS: Final = 1024

@@ -92,6 +92,8 @@ def find_twins(
         ConfigError: `all_pairs` for more different pictures than `all_pairs.MAX_IMAGES`.
     """
     _, first, exact = np.unique(pixel_hashes, return_index=True, return_inverse=True)
+    if search == "all_pairs":
+        _check_count(len(first))
     merger = _Merger(
         len(first), thumbnails.subset(first), _MAX_PROPOSALS_PER_IMAGE * max(len(first), 1000), correlation
     )
@@ -114,10 +116,11 @@ def find_twins(
             break
         merger.add(*cells.members(left, mirror_cells, right), mirror=True)
     if search == "all_pairs":
-        _check_count(len(first))
         for mirror in (False, True):
             for left, right in alike_pairs(thumbnails.subset(first), len(first), correlation, mirror=mirror):
                 merger.add(left, right, mirror=mirror)
+                if merger.exhausted:
+                    break
     if merger.exhausted:
         logger.warning("The near-twin search stopped early: too many look-alikes. Some near twins may stay apart.")
     return Twins(_by_first_appearance(merger.components()[exact]), _by_first_appearance(exact), not merger.exhausted)

@@ -32,7 +32,7 @@ _NUMBERS: Final[dict[str, tuple[int, int | None]]] = {
 
 
 #: What an import does unless told otherwise; the cache's size, channels and filter are not part of the data set.
-_DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Any]] = {
     "split": "grouped",
     "conflicts": "drop",
     "twins": "hashes",
@@ -49,16 +49,17 @@ def import_command(info: Mapping[str, Any]) -> str:
         info: content of `import.json`.
 
     Returns:
-        The command; empty for a folder of the data set's own name, which jobs import by themselves.
+        The command; empty for a folder of the data set's own name with the usual options, which jobs import by
+        themselves.
     """
     given, options = str(info["source"]["given"]), dict(info["options"])
-    source = given if ":" in given else Path(given).name
-    if source == info["name"]:
-        return ""
-    overrides = {"source": source, "name": info["name"]}
-    overrides |= {key: options[key] for key, usual in _DEFAULTS.items() if options.get(key, usual) != usual}
+    changes = {key: options[key] for key, usual in DEFAULTS.items() if options.get(key, usual) != usual}
     if options.get("own_classes"):
-        overrides["classes"] = f"[{','.join(options['own_classes'])}]"
+        changes["classes"] = f"[{','.join(options['own_classes'])}]"
+    if given == info["name"] and not changes:
+        return ""
+    source = given if ":" in given else Path(given).name
+    overrides = {"source": source, "name": info["name"], **changes}
     words = (word for key, value in overrides.items() for word in ("-o", f"{key}={value}"))
     return shlex.join(["uv", "run", "invoke", "import-data", *words])
 
@@ -92,7 +93,7 @@ def check_options(**options: Any) -> None:
             lowest, highest = _NUMBERS[key]
             check_whole(key, value, lowest=lowest, highest=highest, optional=key == "workers")
         elif key == "twin_correlation":
-            check_number(key, value, lowest=0.5, highest=1.0)
+            check_number(key, value, lowest=0.8, highest=1.0)
         elif key == "channels":
             check_channels(key, value)
         else:

@@ -81,7 +81,7 @@ def import_dataset(
             split.
         twins: how near twins are searched for: by `hashes`, at any number of pictures, or `all_pairs`, which finds some
             more and takes a minute for 100,000, the most it compares.
-        twin_correlation: that the 32 x 32 thumbnails of near twins must reach, 0.5-1. At 0.95 twins are copies; down to
+        twin_correlation: that the 32 x 32 thumbnails of near twins must reach, 0.8-1. At 0.95 twins are copies; down to
             0.92 other crops of the same photograph join them.
         seed: of the split.
         workers: processes; ``None`` for one per core.

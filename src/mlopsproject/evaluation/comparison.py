@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,17 +12,21 @@ from typing import Any, Final
 
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import DataError, first_line
+from mlopsproject.core.files import atomic_file
+from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.evaluation.style import BLUE, GREEN, INK, MUTED, ORANGE, figure
 
-#: Columns of a table of results, in order. Shares are 0-1, latency is in ms on one core, training time in hours.
+#: Columns of a table of results, in order. Shares are 0-1, latency is in ms on one core of `machine`, training time in
+#: hours on the machine that `trained_on` names.
 COLUMNS: Final = (
     "bundle",
     "precision",
     "classes",
     "data",
     "split",
+    "images",
     "accuracy",
     "accuracy_low",
     "accuracy_high",
@@ -28,20 +34,29 @@ COLUMNS: Final = (
     "ece",
     "accuracy_without_twins",
     "accuracy_flip_tta",
+    "robustness_images",
     "corrupted_accuracy",
     "coverage",
     "accuracy_when_certain",
+    "input_size",
     "parameters",
     "macs",
     "megabytes",
     "latency_ms",
+    "machine",
     "epochs",
     "training_hours",
+    "trained_on",
     "seed",
     "command",
+    "class_names",
+    "data_fingerprint",
 )
 #: Rows that agree in these are the same measurement, and a new one replaces the old.
-_KEY: Final = ("bundle", "precision", "data", "split")
+_KEY: Final = ("bundle", "precision", "data_fingerprint", "split")
+#: Rows that agree in these were measured on the same images and can stand in one figure.
+_SAME_IMAGES: Final = ("data_fingerprint", "split", "class_names")
+_NUMBERS: Final = ("classes", "accuracy", "latency_ms")
 
 
 def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: float) -> dict[str, Any]:
@@ -55,7 +70,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
     Returns:
         A value for each of `COLUMNS`; ``None`` for what is not known.
     """
-    spec, training = predictor.spec, predictor.spec.training
+    spec, training, robustness = predictor.spec, predictor.spec.training, metrics["robustness"] or {}
     low, high = metrics.get("intervals_95", {}).get("accuracy") or (None, None)
     size = predictor.bundle.model_file(predictor.precision).stat().st_size
     seconds = training.get("seconds")
@@ -65,6 +80,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
         "classes": len(spec.classes),
         "data": metrics["data"]["name"],
         "split": metrics["data"]["split"],
+        "images": metrics["images"],
         "accuracy": _rounded(metrics["accuracy"]),
         "accuracy_low": _rounded(low),
         "accuracy_high": _rounded(high),
@@ -72,17 +88,23 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
         "ece": _rounded(metrics["ece"]),
         "accuracy_without_twins": _rounded((metrics["without_twins"] or {}).get("accuracy")),
         "accuracy_flip_tta": _rounded(metrics["flip_tta"]["accuracy"]),
-        "corrupted_accuracy": _rounded((metrics["robustness"] or {}).get("corrupted_accuracy")),
+        "robustness_images": robustness.get("images"),
+        "corrupted_accuracy": _rounded(robustness.get("corrupted_accuracy")),
         "coverage": _rounded(metrics["abstention"]["coverage"]),
         "accuracy_when_certain": _rounded(metrics["abstention"]["accuracy"]),
+        "input_size": spec.input.size,
         "parameters": spec.network.get("parameters"),
         "macs": spec.network.get("macs"),
         "megabytes": round(size / 1e6, 2),
         "latency_ms": round(latency_ms, 3),
+        "machine": cpu_name(),
         "epochs": training.get("epochs"),
         "training_hours": None if seconds is None else round(seconds / 3600, 2),
+        "trained_on": training.get("machine"),
         "seed": training.get("seed"),
         "command": training.get("command"),
+        "class_names": " ".join(spec.classes),
+        "data_fingerprint": metrics["data"]["fingerprint"],
     }
 
 
@@ -92,20 +114,29 @@ def merge_rows(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]
     return sorted(rows.values(), key=lambda row: (int(row["classes"]), -float(row["accuracy"]), str(row["bundle"])))
 
 
+def same_images(rows: Iterable[Mapping[str, Any]], as_row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows that were measured on the same images and classes as `as_row`."""
+    return [row for row in rows if all(str(row[key]) == str(as_row[key]) for key in _SAME_IMAGES)]
+
+
 def seed_summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over runs of one recipe: rows whose bundles' names differ in the digits only.
+    """Mean and standard deviation over runs of one recipe: the same command but for its seed, on the same images.
 
     Returns:
         For each recipe with at least two seeds `recipe`, `precision`, `data`, `split`, `seeds`, `mean` and `sd` of the
-        accuracy (0-1, `sd` with n - 1).
+        accuracy (0-1, `sd` with n - 1). Rows without a seed are left out.
     """
     runs: dict[tuple[str, ...], dict[str, float]] = {}
+    names: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
-        key = (recipe(row), *(str(row[name]) for name in _KEY[1:]))
+        if row["seed"] in (None, ""):
+            continue
+        command = re.sub(r" -o seed=\d+", "", str(row["command"]))
+        key = (recipe(row), command, str(row["precision"]), *(str(row[name]) for name in _SAME_IMAGES))
         runs.setdefault(key, {})[str(row["seed"])] = float(row["accuracy"])
-    names = ("recipe", *_KEY[1:])
+        names[key] = {"recipe": recipe(row), **{name: str(row[name]) for name in ("precision", "data", "split")}}
     return [
-        dict(zip(names, key, strict=True))
+        names[key]
         | {"seeds": len(found), "mean": statistics.mean(found.values()), "sd": statistics.stdev(found.values())}
         for key, found in runs.items()
         if len(found) > 1
@@ -121,25 +152,41 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[dict[str, st
     """Read a table; a missing file is an empty one.
 
     Raises:
-        DataError: if the file lacks one of the columns.
+        DataError: if it is no such table: not a text file, without one of the columns, or without a number where one
+            belongs.
     """
-    if not path.is_file():
+    if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
-        if missing:
-            raise DataError(f"{path} is no table of results: it has no column {missing[0]}.", "Move it away.")
-        return list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in columns if name not in (reader.fieldnames or [])]
+            if missing:
+                raise DataError(f"{path} is no table of results: it has no column {missing[0]}.", "Move it away.")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no table of results ({first_line(error)}).", "Move it away.") from error
+    for number, row in enumerate(rows, start=2):
+        for name in set(_NUMBERS) & set(columns):
+            try:
+                float(row[name])
+            except (TypeError, ValueError):
+                raise DataError(f"{path}, line {number}: {name}={row[name]!r} is no number.") from None
+    return rows
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a table of results; its folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: "" if row[key] is None else row[key] for key in COLUMNS} for row in rows)
+    """Write a table of results at once; its folder is made if needed.
+
+    Raises:
+        UserError: for a full disk, or a place that cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if row[key] is None else row[key] for key in COLUMNS} for row in rows)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def plot_comparison(

@@ -215,7 +215,7 @@ def _stress(
     images, options = np.asarray(dataset.images[scores.rows[chosen]]), {"seed": seed, "batch_size": batch_size}
     return {
         "robustness": measure_robustness(predictor, images, scores.labels[chosen], progress=progress, **options),
-        "rejection": measure_rejection(predictor, **options),
+        "rejection": measure_rejection(predictor, scores.probabilities[chosen].max(axis=1), **options),
     }
 
 

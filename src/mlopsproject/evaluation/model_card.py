@@ -76,7 +76,7 @@ def _details(spec: ModelSpec) -> list[tuple[str, str]]:
 
 def _commands(spec: ModelSpec, metrics: dict[str, Any]) -> list[str]:
     """What imports the data, trains the model and measures it again."""
-    known = [str(spec.training.get(key) or "") for key in ("import_command", "command")]
+    known = [str(spec.training.get(key) or "") for key in ("import_command", "command", "export_command")]
     # The bundle's name is a hash over this card, too, and cannot be in it.
     measure = f"uv run invoke evaluate -o bundle=BUNDLE -o data.name={metrics['data']['name']}"
     return [command for command in known if command] + ([measure] if any(known) else [])

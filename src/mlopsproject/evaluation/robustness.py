@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 Pictures = NDArray[np.uint8]
 
-#: Generated pictures of each kind that show no face.
-NON_FACE_IMAGES = 400
 #: How far pictures are shifted, as a share of their side: four pixels of 64.
 SHIFT = 1 / 16
-_NON_FACES = {"blank": blank_pictures, "noise": noise_pictures, "non-face": non_face_pictures}
+#: Generated pictures that show no face, and how many of each; there are no more than 256 grays.
+_NON_FACES = {"blank": (blank_pictures, 256), "noise": (noise_pictures, 400), "non-face": (non_face_pictures, 400)}
 
 
 def measure_robustness(
@@ -70,26 +69,37 @@ def measure_robustness(
     }
 
 
-def measure_rejection(predictor: Predictor, *, seed: int = 0, batch_size: int = 64) -> dict[str, dict[str, float]]:
+def measure_rejection(
+    predictor: Predictor, faces: NDArray[np.float64], *, seed: int = 0, batch_size: int = 64
+) -> dict[str, dict[str, float]]:
     """Say how often a model answers "uncertain" to generated pictures that show no face.
 
     Args:
         predictor: of the model.
+        faces: confidence in each of some faces, float `[N]`, to compare with.
         seed: of the pictures.
         batch_size: images per run of the network.
 
     Returns:
         `blank` (one gray), `noise` and `non-face` (drawn objects, landscapes, buildings, writing, patterns, plots) →
-        `images` and the share that is `uncertain`.
+        `images`, the share that is `uncertain`, and `auroc`: how likely a face has the higher confidence, 0-1, which
+        does not depend on the abstain threshold.
     """
     found = {}
-    for kind, draw in _NON_FACES.items():
-        gray = draw(NON_FACE_IMAGES, predictor.spec.input.size, seed)
+    for kind, (draw, count) in _NON_FACES.items():
+        gray = draw(count, predictor.spec.input.size, seed)
         images = np.repeat(gray[:, None], predictor.spec.input.channels, axis=1)
         confidence = predictor.probabilities(predictor.logits(images, batch_size)[0]).max(axis=1)
         uncertain = float((confidence < predictor.abstain_threshold).mean())
-        found[kind] = {"images": NON_FACE_IMAGES, "uncertain": uncertain}
+        found[kind] = {"images": count, "uncertain": uncertain, "auroc": _auroc(faces, confidence)}
     return found
+
+
+def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """Share of pairs in which `higher` is the larger one; ties count half (Mann and Whitney, 1947)."""
+    ranked = np.sort(lower)
+    below = np.searchsorted(ranked, higher, "left") + np.searchsorted(ranked, higher, "right")
+    return float(below.mean() / 2 / len(ranked))
 
 
 def mirrored(images: Pictures) -> Pictures:

@@ -203,8 +203,8 @@ class MetricHistory(Callback):
         self._start = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """The time spent so far; saved in checkpoints."""
-        return {"seconds": self.seconds}
+        """The time spent so far and the command that started the run; saved in checkpoints."""
+        return {"seconds": self.seconds, "command": command_line("train")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
@@ -216,10 +216,16 @@ class MetricHistory(Callback):
         self.epochs.append({"epoch": float(trainer.current_epoch), **values})
 
 
-def trained_seconds(checkpoint: Mapping[str, Any]) -> float | None:
-    """Wall time that a checkpoint's run had spent training; ``None`` where it does not tell."""
-    seconds = checkpoint.get("callbacks", {}).get(MetricHistory.__qualname__, {}).get("seconds")
-    return None if seconds is None else round(seconds, 1)
+def training_record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """How a checkpoint was trained, as far as it tells: `command`, `seed`, `epochs` and `seconds`."""
+    history = checkpoint.get("callbacks", {}).get(MetricHistory.__qualname__, {})
+    record = {
+        "command": history.get("command"),
+        "seed": checkpoint["hyper_parameters"].get("seed"),
+        "epochs": checkpoint["epoch"] + 1 if "epoch" in checkpoint else None,
+        "seconds": round(history["seconds"], 1) if "seconds" in history else None,
+    }
+    return {key: value for key, value in record.items() if value is not None}
 
 
 class EpochLines(Callback):

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, DataError, first_line
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.export import load_weights
@@ -148,22 +148,21 @@ def _difference(group: str, prefix: str, before: Any, now: Any) -> tuple[str, An
     return group, before, now
 
 
-def start_from_bundle(module: ExpressionModule, uri: str, spec: InputSpec, *, store: str) -> None:
+def start_from_bundle(module: ExpressionModule, bundle: Bundle, spec: InputSpec) -> None:
     """Fill a module's network with a bundle's weights (`model.init_from`).
 
     Raises:
-        BundleError: if the bundle is missing or damaged, or holds another architecture or number of channels.
+        BundleError: if the bundle holds another architecture or number of channels.
     """
-    bundle = resolve_bundle(uri, store)
     if bundle.spec.input.channels != spec.channels:
         raise BundleError(
-            f"model.init_from={uri}: that bundle takes {bundle.spec.input.channels} channel(s), not {spec.channels}.",
+            f"model.init_from: {bundle.name} takes {bundle.spec.input.channels} channel(s), not {spec.channels}.",
             f"Use data.channels={bundle.spec.input.channels}.",
         )
     classes, known = module.hparams["classes"], bundle.spec.classes
-    load_weights(module.network, bundle.file("weights.safetensors"), source=uri, classes=classes, known=known)
+    load_weights(module.network, bundle.file("weights.safetensors"), source=bundle.name, classes=classes, known=known)
     new = [name for name in classes if name not in known]
-    log.info("Started from bundle %s%s", bundle.spec.name, f", which does not know {', '.join(new)}" if new else "")
+    log.info("Started from bundle %s%s", bundle.name, f", which does not know {', '.join(new)}" if new else "")
 
 
 def open_training_data(module: ExpressionModule, root: str | Path, *, name: str | None = None) -> FaceDataset:

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.checks import check_number
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
+from mlopsproject.evaluation.robustness import mirrored
 
 log = logging.getLogger(__name__)
 
@@ -40,57 +43,77 @@ def check_distill(distill: Mapping[str, Any]) -> None:
         )
 
 
-def soft_targets(settings: Mapping[str, Any], dataset: FaceDataset, *, progress: bool = True) -> Targets | None:
-    """Ask the teachers of a run about every training picture and its mirror image.
+def open_teachers(distill: Mapping[str, Any], classes: Sequence[str], *, store: str) -> list[Bundle]:
+    """Open the bundles that a run learns from.
 
     Args:
-        settings: as composed from `configs/train.yaml`: `distill`, `data`, `store` and `trainer.threads`.
-        dataset: to train on; a teacher may take another input size, and know more classes.
+        distill: `teachers` (names, aliases, folders or URIs) and `weight`; with a weight of 0 nobody is asked.
+        classes: of the run.
+        store: where names and aliases are looked up.
+
+    Raises:
+        BundleError: for a missing or damaged teacher, or one that lacks a class.
+    """
+    if not distill["weight"]:
+        return []
+    teachers = [resolve_bundle(name, store) for name in distill["teachers"]]
+    for teacher in teachers:
+        _columns(teacher, classes)
+    return teachers
+
+
+def soft_targets(
+    teachers: Sequence[Bundle],
+    data: Mapping[str, Any],
+    dataset: FaceDataset,
+    *,
+    threads: int = 1,
+    progress: bool = True,
+) -> Targets | None:
+    """Ask teachers about every training picture and its mirror image.
+
+    Args:
+        teachers: from `open_teachers`.
+        data: the config's `data` group, to open the data set at a teacher's input size.
+        dataset: to train on.
+        threads: CPU threads.
         progress: show a progress bar.
 
     Returns:
         The teachers' mean calibrated probabilities, float32 `[N, K]`, one row per image of the data set (0 outside the
         training split), or ``None`` without teachers.
-
-    Raises:
-        BundleError: for a missing teacher, or one that lacks a class.
     """
-    teachers = settings["distill"]["teachers"]
     if not teachers:
         return None
-    threads = settings["trainer"]["threads"] or 0
-    loaded = [Predictor.load(name, "fp32", store=settings["store"]["uri"], threads=threads) for name in teachers]
-    columns = [_columns(teacher, dataset.classes) for teacher in loaded]
     targets = np.zeros((len(dataset.labels), len(dataset.classes)), np.float32)
     rows = dataset.splits["train"]
-    for teacher, chosen in zip(loaded, columns, strict=True):
-        seen = open_dataset(settings["data"], teacher.spec.input, classes=dataset.classes)
+    for bundle in teachers:
+        teacher, columns = Predictor(bundle, "fp32", threads=threads), _columns(bundle, dataset.classes)
+        seen = open_dataset(data, bundle.spec.input, classes=dataset.classes)
+        right = 0
         for start in track(range(0, len(rows), _CHUNK), "Asking teachers", transient=True, disable=not progress):
             part = rows[start : start + _CHUNK]
-            targets[part] += _answers(teacher, np.asarray(seen.images[part]), chosen)
-        agreed = float((targets[rows].argmax(axis=1) == dataset.labels[rows]).mean())
-        log.info(
-            "Teacher %s: after it %.1f %% of the training labels are the likeliest", teacher.model_version, 100 * agreed
-        )
-    targets /= len(loaded)
+            answers = _answers(teacher, np.asarray(seen.images[part]), columns)
+            targets[part] += answers
+            right += int((answers.argmax(axis=1) == dataset.labels[part]).sum())
+        log.info("Teacher %s agrees with %.1f %% of the training labels", bundle.name, 100 * right / len(rows))
+    targets /= len(teachers)
     return targets
 
 
-def _columns(teacher: Predictor, classes: Sequence[str]) -> list[int]:
+def _columns(teacher: Bundle, classes: Sequence[str]) -> list[int]:
     """Where a teacher has the classes of the run."""
     known = list(teacher.spec.classes)
     missing = [name for name in classes if name not in known]
     if missing:
         raise BundleError(
-            f"distill.teachers: {teacher.model_version} does not know {', '.join(missing)}.",
-            f"It knows {', '.join(known)}.",
+            f"distill.teachers: {teacher.name} does not know {', '.join(missing)}.", f"It knows {', '.join(known)}."
         )
     return [known.index(name) for name in classes]
 
 
 def _answers(teacher: Predictor, images: NDArray[np.uint8], columns: list[int]) -> Targets:
-    """Calibrated probabilities of some of a teacher's classes, averaged over pictures and their mirror images."""
-    mirrored = np.ascontiguousarray(images[:, :, :, ::-1])
-    logits: Targets = np.float32(0.5) * (teacher.logits(images)[0] + teacher.logits(mirrored)[0])
+    """Calibrated probabilities of some of a teacher's classes, for the mean logits of pictures and mirror images."""
+    logits: Targets = np.float32(0.5) * (teacher.logits(images)[0] + teacher.logits(mirrored(images))[0])
     # Without the other classes the rest must add up to 1 again: a softmax over fewer logits.
     return teacher.probabilities(logits[:, columns]).astype(np.float32)

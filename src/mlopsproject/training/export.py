@@ -172,7 +172,7 @@ def load_weights(network: Network, path: Path, *, source: str, classes: Sequence
     odd = sorted(odd) + sorted(set(weights) - set(own))
     if odd:
         raise BundleError(
-            f"model.init_from={source}: that bundle holds another architecture (first difference: {odd[0]}).",
+            f"model.init_from: {source} holds another architecture (first difference: {odd[0]}).",
             "Use the model it was trained with, or another bundle.",
         )
     shared = [name for name in classes if name in known]

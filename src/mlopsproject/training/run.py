@@ -6,7 +6,7 @@ import logging
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from mlopsproject.config import command_line, values
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.errors import BundleError
+from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.store import Store
+from mlopsproject.core.store import Store, resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
@@ -39,7 +40,7 @@ from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
-from mlopsproject.training.distillation import soft_targets
+from mlopsproject.training.distillation import open_teachers, soft_targets
 from mlopsproject.training.hardware import Compute, choose_compute
 from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.settings import check_folder, check_settings
@@ -91,18 +92,27 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
     dataset = open_dataset(settings["data"], spec, classes=classes)
     _log_dataset(dataset)
+    teachers, beginning = _open_ancestors(settings, dataset)
+    # By their names: an alias may hold another bundle when the run is resumed.
+    settings = {**settings, "distill": {**settings["distill"], "teachers": [teacher.name for teacher in teachers]}}
     module = build_module(settings, spec, dataset, compute)
     if resume:
         load_module(resume, like=module)
         log.info("Resuming from %s", resume)
-    elif settings["model"].get("init_from"):
-        start_from_bundle(module, settings["model"]["init_from"], spec, store=settings["store"]["uri"])
+    elif beginning:
+        start_from_bundle(module, beginning, spec)
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        targets = soft_targets(settings, dataset)
+        targets = soft_targets(
+            teachers,
+            settings["data"],
+            dataset,
+            threads=torch.get_num_threads(),
+            progress=bool(settings["trainer"]["progress"]),
+        )
         trainer = fit(settings, module, dataset, compute, loggers, output, resume, targets)
-        result = ship(settings, trainer, dataset, spec, loggers, output)
+        result = ship(settings, trainer, dataset, spec, loggers, output, teachers=teachers, beginning=beginning)
         failed = False
     finally:
         finish(loggers, failed=failed)
@@ -165,10 +175,14 @@ def ship(
     spec: InputSpec,
     loggers: list[Logger],
     output: Path,
+    *,
+    teachers: Sequence[Bundle] = (),
+    beginning: Bundle | None = None,
 ) -> TrainingResult:
     """Export a finished run's best checkpoint, measure the bundle on test, report and publish it.
 
     Publishing comes last, because a store may fail when everything else is done. Only the first process does any of it.
+    What the network learnt from `teachers` and from the bundle it began as counts as seen in training.
     """
     history, best = metric_history(trainer), best_checkpoint(trainer)
     if not trainer.is_global_zero:
@@ -187,13 +201,8 @@ def ship(
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
         seed=int(settings["seed"]),
-        training={
-            "command": command_line("train"),
-            "seed": settings["seed"],
-            "epochs": trainer.current_epoch,
-            "seconds": round(_history(trainer).seconds, 1),
-            "machine": f"{settings['trainer']['accelerator']}, {torch.get_num_threads()} threads",
-        },
+        training=_record(settings, trainer, teachers, beginning),
+        ancestors=[*teachers, *([beginning] if beginning else [])],
     )
     metrics = bundle.metrics()
     report = _report(bundle, dataset, metrics, output)
@@ -229,6 +238,32 @@ def best_checkpoint(trainer: pl.Trainer) -> Path:
         missing = f"{best} is gone" if best else f"{callback.monitor} was never measured"
         raise BundleError(f"The run has no best checkpoint: {missing}.", "Export its last.ckpt instead.")
     return Path(best)
+
+
+def _open_ancestors(settings: Mapping[str, Any], dataset: FaceDataset) -> tuple[list[Bundle], Bundle | None]:
+    """The bundles a run learns from, and the one its network begins as."""
+    store, start = settings["store"]["uri"], settings["model"].get("init_from")
+    teachers = open_teachers(settings["distill"], dataset.classes, store=store)
+    beginning = resolve_bundle(start, store) if start else None
+    for bundle in (*teachers, *([beginning] if beginning else [])):
+        bundle.file("train_hashes.parquet")  # needed when the new bundle is sealed, hours later
+    return teachers, beginning
+
+
+def _record(
+    settings: Mapping[str, Any], trainer: pl.Trainer, teachers: Sequence[Bundle], beginning: Bundle | None
+) -> dict[str, Any]:
+    """How the network was trained, for the bundle's spec."""
+    record = {
+        "command": command_line("train"),
+        "seed": settings["seed"],
+        "epochs": trainer.current_epoch,
+        "seconds": round(_history(trainer).seconds, 1),
+        "machine": f"{settings['trainer']['accelerator']}, {torch.get_num_threads()} threads, {cpu_name()}",
+        "teachers": [teacher.name for teacher in teachers],
+        "init_from": beginning.name if beginning else None,
+    }
+    return {key: value for key, value in record.items() if value not in (None, [])}
 
 
 def _report(bundle: Bundle, dataset: FaceDataset, metrics: dict[str, Any], output: Path) -> Path:

@@ -11,12 +11,15 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data import all_pairs, duplicates
-from mlopsproject.data.duplicates import close_pairs, find_twins
+from mlopsproject.data.all_pairs import alike_pairs
+from mlopsproject.data.duplicates import MIN_CORRELATION, close_pairs, find_twins
 from mlopsproject.data.hashing import perceptual_hash, pixel_hash, thumbnail
 from mlopsproject.data.thumbnails import ThumbnailFile
 
 
-def twins_of(images: Sequence[Image.Image], folder: Path, search: str = "hashes") -> duplicates.Twins:
+def twins_of(
+    images: Sequence[Image.Image], folder: Path, search: str = "hashes", correlation: float = MIN_CORRELATION
+) -> duplicates.Twins:
     thumbnails = np.stack([thumbnail(image) for image in images])
     (folder / "thumbnails").write_bytes(thumbnails.tobytes())
     return find_twins(
@@ -25,6 +28,7 @@ def twins_of(images: Sequence[Image.Image], folder: Path, search: str = "hashes"
         perceptual_hash(thumbnails[:, :, ::-1]),
         ThumbnailFile(folder / "thumbnails"),
         search=search,
+        correlation=correlation,
     )
 
 
@@ -125,13 +129,33 @@ def test_all_pairs_finds_the_twins_that_hashes_miss(
     assert by_pairs.group.tolist() == [*range(39), 3]
 
 
-def test_all_pairs_compares_blocks_with_each_other(
-    picture: Callable[..., Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mirror", [False, True])
+def test_all_pairs_proposes_every_pair_that_correlates_whatever_the_size_of_its_blocks(
+    mirror: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = [picture(seed % 20, 48).resize((48 + seed // 20, 48)) for seed in range(60)]
-    expected = twins_of(images, tmp_path, "all_pairs").group.tolist()
     monkeypatch.setattr(all_pairs, "_ROWS", 7)
-    assert twins_of(images, tmp_path, "all_pairs").group.tolist() == expected == [*range(20)] * 3
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 216, (12, 8, 8))[np.arange(40) % 12] + rng.integers(-9, 10, (40, 8, 8))
+    coarse[20:] = coarse[20:, :, ::-1]
+    thumbnails = coarse.repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    (tmp_path / "thumbnails").write_bytes(thumbnails.tobytes())
+    right = thumbnails[:, :, ::-1] if mirror else thumbnails
+    close = np.corrcoef(thumbnails.reshape(40, -1), right.reshape(40, -1))[:40, 40:] >= 0.95
+    expected = {(i, j) for i, j in zip(*np.nonzero(close), strict=True) if i < j}
+    blocks = list(alike_pairs(ThumbnailFile(tmp_path / "thumbnails"), 40, 0.95, mirror=mirror))
+    found = [(int(i), int(j)) for left, right_ in blocks for i, j in zip(left, right_, strict=True)]
+    assert len(expected) > 10
+    assert len(found) == len(set(found))
+    assert expected <= set(found)
+
+
+def test_a_lower_correlation_joins_another_crop_of_the_same_photograph(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:60, 0:60]
+    rng = np.random.default_rng(0)
+    photograph = sum(30 * np.sin(a * x / 9 + b * y / 9 + c) for a, b, c in rng.normal(0, 1, (6, 3))) + 128
+    crops = [Image.fromarray(np.clip(photograph, 0, 255).astype(np.uint8)[k : k + 48, k : k + 48]) for k in (0, 2)]
+    joined = {level: twins_of(crops, tmp_path, "all_pairs", level).group.tolist() for level in (0.8, 0.999)}
+    assert joined == {0.8: [0, 0], 0.999: [0, 1]}
 
 
 def test_all_pairs_refuses_more_pictures_than_it_can_compare(

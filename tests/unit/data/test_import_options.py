@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.examine import ExamineOptions
-from mlopsproject.data.import_options import check_options, import_command
+from mlopsproject.data.import_options import DEFAULTS, check_options, import_command
+from mlopsproject.data.importer import import_dataset
 
 
 def test_the_defaults_pass() -> None:
@@ -21,6 +23,9 @@ def test_the_defaults_pass() -> None:
         ("split", "oficial", "did you mean 'official'.*Known: grouped, official"),
         ("split", None, "Known: grouped, official"),
         ("conflicts", "dorp", "did you mean 'drop'"),
+        ("twins", "all", "hashes, all_pairs"),
+        ("twin_correlation", 0.5, "at least 0.8 and at most 1"),
+        ("twin_correlation", 1.2, "at least 0.8 and at most 1"),
         ("resize_filter", "cubic", "did you mean 'bicubic'"),
         ("resize_filter", 3, "Known: nearest, box, bilinear"),
         ("size", 4, "from 8 to 1024"),
@@ -61,4 +66,11 @@ def test_the_command_that_imports_again_names_what_differs_from_the_usual() -> N
 
 def test_a_folder_of_the_data_sets_name_needs_no_command_and_kaggle_keeps_its_address() -> None:
     assert import_command(imported() | {"source": {"given": "faces"}}) == ""
+    assert "split=official" in import_command(imported(split="official") | {"source": {"given": "faces"}})
+    assert "source=faces" in import_command(imported() | {"source": {"given": "/elsewhere/faces"}})
     assert "source=kaggle:a/b" in import_command(imported() | {"source": {"given": "kaggle:a/b"}})
+
+
+def test_what_counts_as_usual_is_what_an_import_does() -> None:
+    usual = {name: parameter.default for name, parameter in inspect.signature(import_dataset).parameters.items()}
+    assert {key: usual[key] for key in DEFAULTS} == DEFAULTS

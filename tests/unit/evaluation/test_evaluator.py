@@ -112,3 +112,22 @@ class TestErrors:
         with pytest.raises(BundleError, match="not numbers"):
             run(predictor, faces, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+def test_flip_tta_averages_the_logits_of_a_picture_and_its_mirror_image(predictor, faces, tmp_path: Path) -> None:
+    rows = faces.splits["test"]
+    images = faces.images[rows]
+    logits = (predictor.logits(images)[0] + predictor.logits(np.ascontiguousarray(images[:, :, :, ::-1]))[0]) / 2
+    right = (logits.argmax(axis=1) == faces.labels[rows]).mean()
+    found = run(predictor, faces, tmp_path)
+    assert found["flip_tta"]["accuracy"] == pytest.approx(right)
+    assert found["flip_tta"]["accuracy"] != found["accuracy"]
+    assert "accuracy" in found["flip_tta"]["intervals_95"]
+
+
+def test_robustness_is_measured_on_as_many_images_as_asked_for(predictor, faces, tmp_path: Path) -> None:
+    assert run(predictor, faces, tmp_path)["robustness"] is None
+    found = run(predictor, faces, tmp_path, robustness_images=4)
+    assert found["robustness"]["images"] == 4
+    assert set(found["rejection"]) == {"blank", "noise", "non-face"}
+    assert (tmp_path / "plots" / "robustness.png").is_file()

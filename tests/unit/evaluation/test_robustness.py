@@ -71,13 +71,16 @@ def test_the_seed_decides() -> None:
 
 
 def test_pictures_without_a_face_are_uncertain_where_confidence_is_low() -> None:
-    found = measure_rejection(SidePredictor())
+    found = measure_rejection(SidePredictor(), np.full(10, 0.9))
     assert set(found) == {"blank", "noise", "non-face"}
     assert found["blank"]["uncertain"] == 1.0
+    assert found["blank"]["auroc"] == 1.0
     assert 0.0 < found["non-face"]["uncertain"] < 1.0
+    assert 0.0 < found["non-face"]["auroc"] < 1.0
     sure = SidePredictor()
     sure.abstain_threshold = 0.0
-    assert all(row["uncertain"] == 0.0 for row in measure_rejection(sure).values())
+    assert all(row["uncertain"] == 0.0 for row in measure_rejection(sure, np.ones(3)).values())
+    assert measure_rejection(sure, np.full(3, 0.5))["blank"]["auroc"] == 0.5  # all alike
 
 
 def test_the_result_is_plain_json_and_can_be_drawn(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_shrinking_keeps_gray_and_refuses_to_enlarge() -> None:
 
 def test_a_residual_network_computes_at_its_work_size_and_never_enlarges() -> None:
     at_48 = ResidualNet(classes=5, channels=1, size=48)
-    assert count_macs(ResidualNet(classes=5, channels=1, size=64), 1, 64) == count_macs(at_48, 1, 48)
+    shrinking = 48 * 64 * 64 + 48 * 48 * 64
+    assert count_macs(ResidualNet(classes=5, channels=1, size=64), 1, 64) == count_macs(at_48, 1, 48) + shrinking
     assert count_macs(ResidualNet(classes=5, channels=1, size=32), 1, 32) < count_macs(at_48, 1, 48)
     full = ResidualNet(classes=5, channels=1, size=64, work_size=0)
     assert count_macs(full, 1, 64) > 1.7 * count_macs(at_48, 1, 48)
@@ -80,6 +81,27 @@ def test_residual_blocks_begin_as_the_identity() -> None:
     block = ResidualBlock(8, gate=False).eval()
     features = torch.rand(2, 8, 6, 6)
     assert torch.equal(block(features), features)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stem": 0}, {"widths": [8, 0]}, {"blocks": [1, -1]}, {"work_size": -5}, {"widths": [], "blocks": []}]
+)
+def test_numbers_that_build_no_network_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="must be at least"):
+        build_network(NETWORKS[3] | wrong, classes=5, channels=1, size=48)
+
+
+def test_a_work_size_too_small_for_the_stages_is_named() -> None:
+    with pytest.raises(ConfigError, match="3 x 3 pixels are too small to be halved 2 times"):
+        build_network(NETWORKS[3] | {"work_size": 3}, classes=5, channels=1, size=48)
+
+
+def test_shrinking_stays_exact_under_autocast() -> None:
+    picture = torch.rand(1, 1, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(Shrink(64, 48)(picture), Shrink(64, 48)(picture.float()))
+        lowered = Shrink(64, 48)(picture)
+    assert torch.equal(lowered, Shrink(64, 48)(picture))
 
 
 def test_stages_without_their_number_of_blocks_are_refused() -> None:

@@ -37,8 +37,11 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def count_macs(network: nn.Module, channels: int, size: int) -> int:
-    """Multiply-accumulates of convolutions and linear layers for one picture of `size` x `size` pixels."""
-    macs = 0
+    """Multiply-accumulates for one picture of `size` x `size` pixels.
+
+    Counted are convolutions, linear layers and modules that tell their own number per channel as `macs`.
+    """
+    macs = channels * sum(number for m in network.modules() if isinstance(number := getattr(m, "macs", None), int))
 
     def add(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs

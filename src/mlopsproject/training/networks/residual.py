@@ -38,8 +38,21 @@ class Shrink(nn.Module):
         self.register_buffer("matrix", torch.tensor(inverse, dtype=torch.float32), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map pictures, float `[N, C, size, size]`, to float `[N, C, target, target]`."""
+        """Map pictures, float `[N, C, size, size]`, to float32 `[N, C, target, target]`."""
+        if torch.is_autocast_enabled(image.device.type):
+            # The bundle computes in fp32, and rounding to bf16 would be rounding the pixels.
+            with torch.autocast(image.device.type, enabled=False):
+                return self._resized(image.float())
+        return self._resized(image)
+
+    def _resized(self, image: Tensor) -> Tensor:
         return torch.matmul(torch.matmul(self.matrix, image), self.matrix.T)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one channel of one picture."""
+        target, size = self.matrix.shape
+        return target * size * size + target * target * size
 
 
 def _enlargement(small: int, large: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -114,7 +127,8 @@ class ResidualNet(Network):
         stage_dropout: probability of zeroing a whole channel after each stage while training.
 
     Raises:
-        ValueError: if `widths` and `blocks` differ in length, or nothing is left of the picture after the stages.
+        ValueError: if `widths` and `blocks` differ in length, a number is too small, or nothing is left of the picture
+            after the stages.
     """
 
     def __init__(
@@ -134,9 +148,12 @@ class ResidualNet(Network):
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths={list(widths)} and blocks={list(blocks)} must be equally long")
+        if min([stem, *widths], default=0) < 1 or min(blocks, default=0) < 0 or work_size < 0 or not widths:
+            raise ValueError("stem and widths must be at least 1, blocks and work_size at least 0")
         shrinks = 0 < work_size < size
-        if (work_size if shrinks else size) < 2 ** len(widths):
-            raise ValueError(f"{size} x {size} pixels are too small to be halved {len(widths)} times")
+        side = work_size if shrinks else size
+        if side < 2 ** len(widths):
+            raise ValueError(f"{side} x {side} pixels are too small to be halved {len(widths)} times")
         self.shrink = Shrink(size, work_size) if shrinks else nn.Identity()
         layers: list[nn.Module] = [ConvNorm(channels, stem, stride=2), nn.ReLU(inplace=True)]
         before = stem
