@@ -283,3 +283,8 @@ def _unidentified(head: bytes) -> ImageError:
     if head.startswith(_FOREIGN) or head[4:8] == b"ftyp":
         return ImageError("unsupported", "This picture format is not read; use JPEG, PNG, WebP, BMP, GIF or TIFF.")
     return ImageError("not_an_image", "The file is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.")
+
+
+def mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Swap left and right of network inputs, uint8 `[N, C, H, W]`."""
+    return np.ascontiguousarray(images[:, :, :, ::-1])

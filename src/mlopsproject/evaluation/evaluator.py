@@ -18,9 +18,10 @@ from rich.progress import track
 
 from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import BundleError, DataError
+from mlopsproject.core.preprocess import mirrored
 from mlopsproject.evaluation.calibration import reliability_bins, risk_coverage
 from mlopsproject.evaluation.metrics import classification_metrics, jsonable, roc_curves
-from mlopsproject.evaluation.robustness import measure_rejection, measure_robustness, mirrored
+from mlopsproject.evaluation.robustness import measure_rejection, measure_robustness
 from mlopsproject.evaluation.twins import find_training_twins, twin_rule
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from mlopsproject.core.corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from mlopsproject.core.preprocess import mirrored
 from mlopsproject.data.synthetic.non_faces import blank_pictures, noise_pictures, non_face_pictures
 
 if TYPE_CHECKING:
@@ -96,15 +97,11 @@ def measure_rejection(
 
 
 def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    """Share of pairs in which `higher` is the larger one; ties count half (Mann and Whitney, 1947)."""
-    ranked = np.sort(lower)
-    below = np.searchsorted(ranked, higher, "left") + np.searchsorted(ranked, higher, "right")
-    return float(below.mean() / 2 / len(ranked))
+    """Share of pairs in which `higher` is the larger one; ties count half."""
+    from sklearn.metrics import roc_auc_score
 
-
-def mirrored(images: Pictures) -> Pictures:
-    """Swap left and right of pictures `[N, C, H, W]`."""
-    return np.ascontiguousarray(images[:, :, :, ::-1])
+    is_higher = np.repeat([True, False], [len(higher), len(lower)])
+    return float(roc_auc_score(is_higher, np.concatenate([higher, lower])))
 
 
 def _shifts(images: Pictures, pixels: int) -> list[Pictures]:

@@ -18,10 +18,10 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.checks import check_number
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.preprocess import mirrored
 from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
-from mlopsproject.evaluation.robustness import mirrored
 
 log = logging.getLogger(__name__)
 

@@ -254,12 +254,14 @@ def _record(
     settings: Mapping[str, Any], trainer: pl.Trainer, teachers: Sequence[Bundle], beginning: Bundle | None
 ) -> dict[str, Any]:
     """How the network was trained, for the bundle's spec."""
+    on_gpu = trainer.strategy.root_device.type == "cuda"
+    machine = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads, {cpu_name()}"
     record = {
         "command": command_line("train"),
         "seed": settings["seed"],
         "epochs": trainer.current_epoch,
         "seconds": round(_history(trainer).seconds, 1),
-        "machine": f"{settings['trainer']['accelerator']}, {torch.get_num_threads()} threads, {cpu_name()}",
+        "machine": f"{trainer.world_size} x {machine}",
         "teachers": [teacher.name for teacher in teachers],
         "init_from": beginning.name if beginning else None,
     }

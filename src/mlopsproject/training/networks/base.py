@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,33 @@ class Network(nn.Module, ABC):
     def classify(self, embedding: Tensor) -> Tensor:
         """Map embeddings, float `[N, E]`, to logits, float `[N, classes]`."""
         logits: Tensor = self.head(embedding)
+        return logits
+
+
+class PooledNetwork(Network):
+    """Convolutional stages whose mean over all places is the embedding, and a linear head behind dropout.
+
+    Args:
+        stages: map pictures `[N, C, H, W]` to features `[N, width, h, w]`, one after the other.
+        width: channels of the features.
+        classes: number of logits.
+        dropout: probability of zeroing an embedding value before the head while training.
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], *, width: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
+
+    def embed(self, image: Tensor) -> Tensor:
+        """See `Network.embed`."""
+        features: Tensor = self.stages(image)
+        return features.mean((2, 3))
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """See `Network.classify`."""
+        logits: Tensor = self.head(self.dropout(embedding))
         return logits
 
 

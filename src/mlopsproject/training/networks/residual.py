@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlopsproject.training.networks.base import Network
+from mlopsproject.training.networks.base import PooledNetwork
 from mlopsproject.training.networks.se_convnet import SqueezeExcite
 
 
@@ -111,7 +111,7 @@ class ResidualBlock(nn.Module):
         return functional.relu(features + change)
 
 
-class ResidualNet(Network):
+class ResidualNet(PooledNetwork):
     """A stem with stride 2, then stages of one convolution and some residual blocks, halving between stages.
 
     Args:
@@ -145,7 +145,6 @@ class ResidualNet(Network):
         dropout: float = 0.2,
         stage_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths={list(widths)} and blocks={list(blocks)} must be equally long")
         if min([stem, *widths], default=0) < 1 or min(blocks, default=0) < 0 or work_size < 0 or not widths:
@@ -154,7 +153,6 @@ class ResidualNet(Network):
         side = work_size if shrinks else size
         if side < 2 ** len(widths):
             raise ValueError(f"{side} x {side} pixels are too small to be halved {len(widths)} times")
-        self.shrink = Shrink(size, work_size) if shrinks else nn.Identity()
         layers: list[nn.Module] = [ConvNorm(channels, stem, stride=2), nn.ReLU(inplace=True)]
         before = stem
         for index, (width, count) in enumerate(zip(widths, blocks, strict=True)):
@@ -165,16 +163,9 @@ class ResidualNet(Network):
             if stage_dropout:
                 layers.append(nn.Dropout2d(stage_dropout))
             before = width
-        self.stages = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(before, classes)
+        super().__init__(layers, width=before, classes=classes, dropout=dropout)
+        self.shrink = Shrink(size, work_size) if shrinks else nn.Identity()
 
     def embed(self, image: Tensor) -> Tensor:
         """See `Network.embed`."""
-        features: Tensor = self.stages(self.shrink(image))
-        return features.mean((2, 3))
-
-    def classify(self, embedding: Tensor) -> Tensor:
-        """See `Network.classify`."""
-        logits: Tensor = self.head(self.dropout(embedding))
-        return logits
+        return super().embed(self.shrink(image))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mlopsproject.training.networks.base import Network
+from mlopsproject.training.networks.base import PooledNetwork
 
 
 def _conv(before: int, after: int, stride: int = 1) -> list[nn.Module]:
@@ -36,7 +36,7 @@ class SqueezeExcite(nn.Module):
         return features * torch.sigmoid(self.gate(features.mean((2, 3), keepdim=True)))
 
 
-class SEConvNet(Network):
+class SEConvNet(PooledNetwork):
     """Stages of two convolution-BatchNorm-ReLU pairs and a gate, halving the picture between stages.
 
     Args:
@@ -64,7 +64,6 @@ class SEConvNet(Network):
         dropout: float = 0.3,
         stage_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
         halvings = len(widths) - 1 + bool(stem)
         if size < 2**halvings:
             raise ValueError(f"{size} x {size} pixels are too small to be halved {halvings} times")
@@ -77,16 +76,4 @@ class SEConvNet(Network):
             if stage_dropout:
                 layers.append(nn.Dropout2d(stage_dropout))
             before = width
-        self.stages = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(before, classes)
-
-    def embed(self, image: Tensor) -> Tensor:
-        """See `Network.embed`."""
-        features: Tensor = self.stages(image)
-        return features.mean((2, 3))
-
-    def classify(self, embedding: Tensor) -> Tensor:
-        """See `Network.classify`."""
-        logits: Tensor = self.head(self.dropout(embedding))
-        return logits
+        super().__init__(layers, width=before, classes=classes, dropout=dropout)
