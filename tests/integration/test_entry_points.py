@@ -101,9 +101,8 @@ def test_evaluate_logs_to_wandb_offline_when_asked(
 
 def test_predict_writes_one_row_per_picture(store: Path, drawn_faces: Path, tmp_path: Path) -> None:
     pictures, table = drawn_faces.parent / "source" / "test", tmp_path / "predictions.csv"
-    result = predict(
-        load_config("predict", [f"input={pictures}", f"output={table}", f"store.uri={store}", "progress=false"])
-    )
+    overrides = [f"input={pictures}", f"output={table}", "bundle=latest", f"store.uri={store}", "progress=false"]
+    result = predict(load_config("predict", overrides))
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == result.scored == 40
