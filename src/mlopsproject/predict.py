@@ -32,6 +32,7 @@ def predict(config: DictConfig) -> ScoringResult:
     """Score as the config says and print a summary."""
     settings = values(config)
     check_whole("threads", settings["threads"], lowest=1)
+    pictures = str(require(settings, "input"))
     predictor = Predictor.load(
         settings["bundle"],
         precision=settings["precision"],
@@ -39,7 +40,7 @@ def predict(config: DictConfig) -> ScoringResult:
         threads=settings["threads"],
     )
     result = score(
-        str(require(settings, "input")),
+        pictures,
         predictor,
         Path(settings["output"]),
         batch_size=settings["batch_size"],
