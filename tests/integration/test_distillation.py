@@ -16,9 +16,10 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.dataset import FaceDataset, load_dataset
+from mlopsproject.training.augment import warp
 from mlopsproject.training.bundling import ExportSettings, build_bundle
 from mlopsproject.training.checkpoints import load_module
-from mlopsproject.training.distillation import check_distill, open_teachers, soft_targets
+from mlopsproject.training.distillation import VIEWS, _seen_as, check_distill, open_teachers, soft_targets
 from mlopsproject.training.run import TrainingResult, train
 
 
@@ -65,6 +66,27 @@ def test_targets_are_the_mean_of_what_the_teachers_say(run: Run, data: dict[str,
         assert not targets[run.dataset.splits[split]].any()
 
 
+def test_several_views_are_averaged(run: Run, data: dict[str, Any]) -> None:
+    assert run.result.bundle is not None
+    teacher, rows = Predictor(run.result.bundle), run.dataset.splits["train"]
+    images = torch.from_numpy(run.dataset.images[rows]).float()
+    zoomed = warp(images, degrees=0, right=0, down=0, zoom=1.075).round().clamp(0, 255).to(torch.uint8).numpy()
+    seen = [run.dataset.images[rows], zoomed]
+    logits = [teacher.logits(np.ascontiguousarray(x))[0] for view in seen for x in (view, view[:, :, :, ::-1])]
+    targets = soft_targets([run.result.bundle], data, run.dataset, views=2, progress=False)
+    assert targets is not None
+    np.testing.assert_allclose(targets[rows], teacher.probabilities(np.mean(logits, axis=0)), atol=1e-5)
+
+
+def test_every_view_is_a_slight_change(run: Run) -> None:
+    images = run.dataset.images[:8]
+    pictures = [_seen_as(images, *view) for view in VIEWS]
+    np.testing.assert_array_equal(pictures[0], images)
+    changes = [np.corrcoef(picture.ravel(), images.ravel())[0, 1] for picture in pictures[1:]]
+    assert 0.8 < min(changes) < max(changes) < 1
+    assert len({picture.tobytes() for picture in pictures}) == len(VIEWS)
+
+
 def test_a_teacher_that_knows_more_classes_is_asked_about_those_of_the_run(
     run: Run, data: dict[str, Any], drawn_faces: Path
 ) -> None:
@@ -92,11 +114,19 @@ def test_with_a_weight_of_0_nobody_is_asked(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("weight", 1.5), ("weight", "much"), ("teachers", "latest"), ("teachers", [3]), ("teachers", None)],
+    [
+        ("weight", 1.5),
+        ("weight", "much"),
+        ("teachers", "latest"),
+        ("teachers", [3]),
+        ("teachers", None),
+        ("views", 0),
+        ("views", 9),
+    ],
 )
 def test_impossible_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"distill\.{key}="):
-        check_distill({"weight": 0.5, "teachers": []} | {key: value})
+        check_distill({"weight": 0.5, "teachers": [], "views": 1} | {key: value})
 
 
 def taught(quick_training: list[str], store: Path, output: Path, *overrides: str) -> TrainingResult:

@@ -81,6 +81,25 @@ def augment_batch(images: Tensor, augmentation: Augmentation, *, calm: bool = Fa
     return images
 
 
+def warp(images: Tensor, *, degrees: float, right: float, down: float, zoom: float) -> Tensor:
+    """Turn, shift and magnify all pictures alike; what comes in from outside repeats the edge.
+
+    Args:
+        images: float `[N, C, H, W]`.
+        degrees: of the turn.
+        right: fraction of the side.
+        down: fraction of the side.
+        zoom: above 1 magnifies.
+
+    Returns:
+        Float `[N, C, H, W]`.
+    """
+    every = torch.ones(len(images), device=images.device)
+    shift = torch.complex(-right * every, -down * every) * 2
+    grid = _affine_grid(math.radians(degrees) * every, zoom * every, every, shift, images.shape[2], images.shape[3])
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 def mixup_batch(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
     """Blend each picture with another of its batch (Zhang et al., 2018, "mixup").
 

@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.checks import check_number
+from mlopsproject.core.checks import check_number, check_whole
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.preprocess import mirrored
 from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
+from mlopsproject.training.augment import warp
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 512
 Targets = NDArray[np.float32]
+
+#: Views of a picture: degrees, right and down as fractions of the side, and zoom. The first is the picture itself.
+VIEWS: Final = (
+    (0.0, 0.0, 0.0, 1.0),
+    (0.0, 0.0, 0.0, 1.075),
+    (0.0, 0.03, 0.03, 1.0),
+    (0.0, -0.03, 0.03, 1.0),
+    (0.0, 0.03, -0.03, 1.0),
+    (0.0, -0.03, -0.03, 1.0),
+    (5.0, 0.0, 0.0, 1.05),
+    (-5.0, 0.0, 0.0, 1.05),
+)
 
 
 def check_distill(distill: Mapping[str, Any]) -> None:
@@ -36,6 +50,7 @@ def check_distill(distill: Mapping[str, Any]) -> None:
         ConfigError: naming the key.
     """
     check_number("distill.weight", distill["weight"], highest=1.0)
+    check_whole("distill.views", distill["views"], lowest=1, highest=len(VIEWS))
     teachers = distill["teachers"]
     if not isinstance(teachers, list) or not all(isinstance(name, str) and name for name in teachers):
         raise ConfigError(
@@ -67,15 +82,17 @@ def soft_targets(
     data: Mapping[str, Any],
     dataset: FaceDataset,
     *,
+    views: int = 1,
     threads: int = 1,
     progress: bool = True,
 ) -> Targets | None:
-    """Ask teachers about every training picture and its mirror image.
+    """Ask teachers about every training picture and its mirror image, in one view or several.
 
     Args:
         teachers: from `open_teachers`.
         data: the config's `data` group, to open the data set at a teacher's input size.
         dataset: to train on.
+        views: how many of `VIEWS` a teacher's answer is the mean of.
         threads: CPU threads.
         progress: show a progress bar.
 
@@ -93,7 +110,7 @@ def soft_targets(
         right = 0
         for start in track(range(0, len(rows), _CHUNK), "Asking teachers", transient=True, disable=not progress):
             part = rows[start : start + _CHUNK]
-            answers = _answers(teacher, np.asarray(seen.images[part]), columns)
+            answers = _answers(teacher, np.asarray(seen.images[part]), columns, views)
             targets[part] += answers
             right += int((answers.argmax(axis=1) == dataset.labels[part]).sum())
         log.info("Teacher %s agrees with %.1f %% of the training labels", bundle.name, 100 * right / len(rows))
@@ -112,8 +129,19 @@ def _columns(teacher: Bundle, classes: Sequence[str]) -> list[int]:
     return [known.index(name) for name in classes]
 
 
-def _answers(teacher: Predictor, images: NDArray[np.uint8], columns: list[int]) -> Targets:
-    """Calibrated probabilities of some of a teacher's classes, for the mean logits of pictures and mirror images."""
-    logits: Targets = np.float32(0.5) * (teacher.logits(images)[0] + teacher.logits(mirrored(images))[0])
+def _answers(teacher: Predictor, images: NDArray[np.uint8], columns: list[int], views: int) -> Targets:
+    """Calibrated probabilities of some of a teacher's classes, for the mean logits of all views and mirror images."""
+    seen = [
+        view for kind in VIEWS[:views] for upright in [_seen_as(images, *kind)] for view in (upright, mirrored(upright))
+    ]
+    logits: Targets = np.mean([teacher.logits(view)[0] for view in seen], axis=0, dtype=np.float32)
     # Without the other classes the rest must add up to 1 again: a softmax over fewer logits.
     return teacher.probabilities(logits[:, columns]).astype(np.float32)
+
+
+def _seen_as(images: NDArray[np.uint8], degrees: float, right: float, down: float, zoom: float) -> NDArray[np.uint8]:
+    """Pictures turned, shifted and magnified, uint8 `[N, C, H, W]`."""
+    if (degrees, right, down, zoom) == VIEWS[0]:
+        return images
+    pictures = warp(torch.from_numpy(images.astype(np.float32)), degrees=degrees, right=right, down=down, zoom=zoom)
+    return pictures.round_().clamp_(0, 255).to(torch.uint8).numpy()

@@ -108,6 +108,7 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
             teachers,
             settings["data"],
             dataset,
+            views=settings["distill"]["views"],
             threads=torch.get_num_threads(),
             progress=bool(settings["trainer"]["progress"]),
         )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch
+from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, warp
 
 NOTHING = Augmentation(flip=0.0)
 
@@ -134,3 +134,17 @@ def test_mixup_blends_each_picture_with_its_partner_by_the_larger_share() -> Non
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"augment\.{name}={value}"):
         Augmentation(**{name: value})
+
+
+def test_warp_moves_right_and_down_turns_and_magnifies() -> None:
+    image = torch.zeros(1, 1, 16, 16)
+    image[0, 0, 4, 6] = 1.0
+    still = {"degrees": 0.0, "right": 0.0, "down": 0.0, "zoom": 1.0}
+    torch.testing.assert_close(warp(image, **still), image)
+    moved = warp(image, **still | {"right": 2 / 16, "down": 5 / 16})
+    assert divmod(int(moved.argmax()), 16) == (9, 8)
+    turned = warp(image, **still | {"degrees": 180.0})
+    assert divmod(int(turned.argmax()), 16) == (11, 9)
+    square = torch.zeros(1, 1, 16, 16)
+    square[0, 0, 6:10, 6:10] = 1.0
+    assert float(warp(square, **still | {"zoom": 2.0}).sum()) == pytest.approx(4 * 16, rel=0.1)
