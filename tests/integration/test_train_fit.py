@@ -11,6 +11,7 @@ import torch
 
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.data.dataset import load_dataset
+from mlopsproject.training.augment import scramble
 from mlopsproject.training.checkpoints import load_module
 from mlopsproject.training.module import ExpressionModule
 from mlopsproject.training.run import best_checkpoint
@@ -54,6 +55,22 @@ def test_a_run_without_its_best_checkpoint_names_what_is_missing(run_fit: Fit) -
     fitted.trainer.ckpt_path = fitted.folder / "checkpoints" / "last.ckpt"
     with pytest.raises(BundleError, match=r"no best checkpoint: val/acc was never measured"):
         best_checkpoint(fitted.trainer)
+
+
+def test_scrambled_pictures_are_learnt_as_none_of_the_classes(run_fit: Fit, drawn_faces: Path) -> None:
+    torch.manual_seed(0)
+    images = torch.from_numpy(load_dataset("drawn", root=drawn_faces, size=16).images[:64].copy())
+    noise = scramble(images.float() / 255).mul(255).round().to(torch.uint8)
+    surest = []
+    for share in (0.0, 0.3):
+        module = run_fit(
+            f"augment.scrambled={share}", "epochs=8", "augment.mixup_alpha=0.2", name=f"share-{share}"
+        ).module
+        with torch.no_grad():
+            surest.append([module.eval()(pictures).softmax(1).amax(1).mean().item() for pictures in (noise, images)])
+    (noise_without, _), (noise_with, faces_with) = surest
+    assert noise_with < noise_without - 0.1
+    assert noise_with < faces_with - 0.1
 
 
 def test_training_stops_early_without_improvement(run_fit: Fit, caplog: pytest.LogCaptureFixture) -> None:

@@ -61,7 +61,14 @@ def test_equal_seeds_give_equal_metrics_and_others_do_not(run_fit: Fit) -> None:
 
 
 def test_equal_seeds_give_equal_metrics_with_every_kind_of_randomness(run_fit: Fit) -> None:
-    chosen = ("augment=default", "augment.mixup_alpha=0.3", "data.balance=weighted", "model.dropout=0.5", "epochs=2")
+    chosen = (
+        "augment=default",
+        "augment.mixup_alpha=0.3",
+        "augment.scrambled=0.2",
+        "data.balance=weighted",
+        "model.dropout=0.5",
+        "epochs=2",
+    )
     assert figures(run_fit(*chosen, name="a"), *ALL) == figures(run_fit(*chosen, name="b"), *ALL)
 
 

@@ -27,6 +27,7 @@ class Augmentation:
         erasing_area: largest side of that rectangle as a fraction of the picture's side.
         mixup_alpha: Beta(α, α) parameter of mixup (Zhang et al., 2018); 0 turns it off.
         mixup_share: share of batches that are mixed.
+        scrambled: share of a batch's pictures that are made unrecognisable, and taught as none of the classes.
         calm_epochs: fraction of the last epochs without erasing and mixup.
 
     Raises:
@@ -43,6 +44,7 @@ class Augmentation:
     erasing_area: float = 0.4
     mixup_alpha: float = 0.0
     mixup_share: float = 0.5
+    scrambled: float = 0.0
     calm_epochs: float = 0.1
 
     def __post_init__(self) -> None:
@@ -98,6 +100,47 @@ def warp(images: Tensor, *, degrees: float, right: float, down: float, zoom: flo
     shift = torch.complex(-right * every, -down * every) * 2
     grid = _affine_grid(math.radians(degrees) * every, zoom * every, every, shift, images.shape[2], images.shape[3])
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def scramble(images: Tensor) -> Tensor:
+    """Turn faces into pictures that have their light and their detail but show nothing.
+
+    Every second picture keeps the strength of each spatial frequency and gets random phases, which makes clouds of it;
+    the others are cut into 16 tiles that change places. Both are what studies of human vision compare faces with.
+
+    Args:
+        images: float `[N, C, H, W]`, about 0-1.
+
+    Returns:
+        Float `[N, C, H, W]`, the phase-scrambled ones within 0-1.
+    """
+    result = images.clone()
+    result[::2] = _scramble_phases(images[::2])
+    result[1::2] = _shuffle_tiles(images[1::2], 4)
+    return result
+
+
+def _scramble_phases(images: Tensor) -> Tensor:
+    strength = torch.fft.rfft2(images).abs()
+    # The phases of real noise, so that the result is real; one noise for all channels keeps gray pictures gray.
+    phases = torch.fft.rfft2(torch.randn(len(images), 1, *images.shape[2:], device=images.device)).angle()
+    phases[:, :, 0, 0] = 0  # the mean stays
+    clouds: Tensor = torch.fft.irfft2(torch.polar(strength, phases.expand_as(strength)), s=images.shape[2:])
+    return clouds.clamp_(0, 1)
+
+
+def _shuffle_tiles(images: Tensor, cells: int) -> Tensor:
+    """Cut pictures into `cells` x `cells` tiles and lay them in another order; what is left over at the edges stays."""
+    height, width = images.shape[2] // cells, images.shape[3] // cells
+    inner = (slice(None), slice(None), slice(height * cells), slice(width * cells))
+    count, channels = images.shape[:2]
+    # [N, C, row, y, column, x] -> [N, C, row, column, y, x]: one tile per row and column.
+    tiles = images[inner].reshape(count, channels, cells, height, cells, width).transpose(3, 4)
+    order = torch.randperm(cells * cells, device=images.device)
+    tiles = tiles.reshape(count, channels, cells * cells, height, width)[:, :, order].reshape(tiles.shape)
+    result = images.clone()
+    result[inner] = tiles.transpose(3, 4).reshape(images[inner].shape)
+    return result
 
 
 def mixup_batch(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:

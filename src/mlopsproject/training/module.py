@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset
-from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch
+from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, scramble
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.hardware import Compute
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
@@ -106,20 +106,30 @@ class ExpressionModule(pl.LightningModule):
         """Loss of one augmented batch."""
         images, labels, *answers = batch
         pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
+        strange = round(self.augmentation.scrambled * len(labels))
+        if strange:
+            # Batches are shuffled: the first pictures are random ones.
+            scrambled, pictures, labels = scramble(pictures[:strange]), pictures[strange:], labels[strange:]
+            answers = [answer[strange:] for answer in answers]
+        partner, share = None, 1.0
         mixes = self.augmentation.mixup_alpha > 0 and not self.calm
         if mixes and float(torch.rand(())) < self.augmentation.mixup_share:
             pictures, partner, share = mixup_batch(pictures, self.augmentation.mixup_alpha)
-            logits = self.network(self.normalise(pictures))
+        seen = torch.cat([scrambled, pictures]) if strange else pictures
+        every = self.network(self.normalise(seen))
+        logits = every[strange:]
+        loss = self._loss(logits, labels, answers)
+        if partner is not None:
             other = self._loss(logits, labels[partner], [answer[partner] for answer in answers])
-            loss = torch.lerp(other, self._loss(logits, labels, answers), share)
-        else:
-            logits = self.network(self.normalise(pictures))
-            loss = self._loss(logits, labels, answers)
+            loss = torch.lerp(other, loss, share)
+        if strange:
+            nothing = functional.cross_entropy(every[:strange], torch.full_like(every[:strange], 1 / every.shape[1]))
+            loss = torch.lerp(loss, nothing, strange / len(every))
         # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
         correct = (logits.detach().argmax(1) == labels).sum()
-        seen = torch.tensor(len(labels), device=loss.device)
+        count = torch.tensor(len(labels), device=loss.device)
         # A run resumed in mid-epoch starts from the sums of a new module, on the CPU.
-        self._sums = self._sums.to(loss.device) + torch.stack([loss.detach() * len(labels), correct, seen])
+        self._sums = self._sums.to(loss.device) + torch.stack([loss.detach() * len(labels), correct, count])
         if self.trainer.is_last_batch:
             # Not at the end of the epoch, where Lightning calls the callbacks before the module.
             self._log_epoch()

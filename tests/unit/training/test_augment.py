@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, warp
+from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, scramble, warp
 
 NOTHING = Augmentation(flip=0.0)
 
@@ -148,3 +148,29 @@ def test_warp_moves_right_and_down_turns_and_magnifies() -> None:
     square = torch.zeros(1, 1, 16, 16)
     square[0, 0, 6:10, 6:10] = 1.0
     assert float(warp(square, **still | {"zoom": 2.0}).sum()) == pytest.approx(4 * 16, rel=0.1)
+
+
+@given(seed=st.integers(0, 2**31), side=st.integers(8, 33), channels=st.sampled_from([1, 3]))
+@settings(max_examples=25, deadline=None)
+def test_scrambled_pictures_keep_their_light_and_lose_their_shape(seed: int, side: int, channels: int) -> None:
+    torch.manual_seed(seed)
+    # A bright disc: any other order of places changes it.
+    rows = torch.linspace(-1, 1, side)
+    disc = 0.3 + 0.4 * ((rows[None] ** 2 + rows[:, None] ** 2) < 0.4).float()
+    images = disc.expand(4, channels, side, side).contiguous()
+    result = scramble(images)
+    assert result.shape == images.shape
+    assert 0 <= float(result.min()) <= float(result.max()) <= 1
+    torch.testing.assert_close(result.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=0.05, rtol=0)
+    assert (result - images).abs().mean() > 0.02
+    # Tiles that change places keep every value.
+    torch.testing.assert_close(result[1].flatten().sort().values, images[1].flatten().sort().values)
+    assert torch.equal(images, disc.expand_as(images)), "the pictures given stay as they are"
+
+
+def test_phases_are_scrambled_and_the_strength_of_each_frequency_stays() -> None:
+    torch.manual_seed(0)
+    images = 0.5 + 0.05 * torch.randn(1, 1, 32, 32).clamp(-2, 2)
+    before, after = torch.fft.rfft2(images), torch.fft.rfft2(scramble(images))
+    torch.testing.assert_close(after.abs(), before.abs(), atol=1e-3, rtol=1e-3)
+    assert (after.angle() - before.angle()).abs().mean() > 0.5
