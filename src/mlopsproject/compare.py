@@ -30,7 +30,7 @@ from mlopsproject.evaluation.latency import measure_latency
 
 log = logging.getLogger("mlopsproject.compare")
 
-_PUBLISHED = ("name", "classes", "accuracy")
+_PUBLISHED = ("name", "classes", "accuracy", "data")
 
 
 def compare(config: DictConfig, output: Path) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def compare(config: DictConfig, output: Path) -> list[dict[str, Any]]:
     _check(settings)
     results = Path(settings["results"])
     merged: list[Any] = read_rows(results)
-    published = _published(settings["published"])
+    published = _published(settings["published"], settings["data"]["name"])
     predictors = _open(settings)
     latencies = measure_latency(predictors, seed=settings["seed"])
     rows = []
@@ -87,12 +87,13 @@ def _check(settings: dict[str, Any]) -> None:
         raise ConfigError(f"results={results} is not possible.", "Give a CSV file, such as results/bundles.csv.")
 
 
-def _published(path: object) -> list[dict[str, str]]:
+def _published(path: object, data: str) -> list[dict[str, str]]:
+    """What others published of the same data: rows whose `data` holds the data set's name, in any case."""
     if path is None:
         return []
     if not isinstance(path, str) or not Path(path).is_file():
         raise ConfigError(f"published={path}: there is no such file.", "Give a CSV file, or published=null.")
-    return read_rows(Path(path), _PUBLISHED)
+    return [row for row in read_rows(Path(path), _PUBLISHED) if data.casefold() in row["data"].casefold()]
 
 
 def _open(settings: dict[str, Any]) -> list[Predictor]:

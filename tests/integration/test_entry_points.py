@@ -184,6 +184,22 @@ def test_compare_measures_every_bundle_and_precision_into_one_table_and_plot(
         assert len(list(csv.DictReader(stream))) == 2
 
 
+def test_compare_draws_what_others_published_of_the_same_data_only(
+    store: Path, drawn_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = tmp_path / "published.csv"
+    published.write_text("name,classes,accuracy,data\na,5,0.6,Drawn test\nb,5,0.7,FER2013\n")
+    drawn: list[str] = []
+    monkeypatch.setattr(
+        "mlopsproject.compare.plot_comparison",
+        lambda rows, others, path, classes: drawn.extend(o["name"] for o in others),
+    )
+    overrides = ["bundles=[latest]", "precisions=[fp32]", "data.name=drawn", f"data.root={drawn_faces}"]
+    overrides += [f"store.uri={store}", "bootstrap_samples=0", "robustness_images=0", f"published={published}"]
+    compare(load_config("compare", [*overrides, f"results={tmp_path / 'bundles.csv'}"]), tmp_path / "run")
+    assert drawn == ["a"]
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mlopsproject.core.errors import DataError, first_line
 from mlopsproject.core.files import atomic_file
@@ -203,9 +204,11 @@ def plot_comparison(
     shown = [row for row in rows if int(row["classes"]) == classes]
     others = [row for row in published if int(row["classes"]) == classes]
     title = f"Accuracy against latency, {classes} classes"
-    subtitle = "one face on one core, 95 % intervals; right: as published by others, on splits of their own"
+    subtitle = "one face on one core, 95 % intervals"
+    if others:
+        subtitle += "; right: as published by others, on splits of their own"
     with figure(path, (9.0, 5.0), title, subtitle) as canvas:
-        axes, side = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        axes, *sides = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 1)) if others else [canvas.subplots()]
         named: list[Mapping[str, Any]] = []
         for precision, marker, colour in (("fp32", "o", BLUE), ("int8", "s", GREEN)):
             chosen = [row for row in shown if row["precision"] == precision]
@@ -227,16 +230,22 @@ def plot_comparison(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
         axes.margins(x=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right")
-        for row in others:
-            height = float(row["accuracy"])
-            side.plot([0, 0.06], [height, height], color=ORANGE, linewidth=2)
-            side.text(0.08, height, f"{row['name']}  {height:.1%}", va="center", fontsize=8, color=MUTED)
-        side.set(xlim=(0, 1), xticks=[])
-        side.grid(visible=False)
+        for side in sides:
+            _list_published(side, others)
+
+
+def _list_published(side: Axes, rows: Sequence[Mapping[str, str]]) -> None:
+    """Mark the accuracies that others published, with their names."""
+    for row in rows:
+        height = float(row["accuracy"])
+        side.plot([0, 0.06], [height, height], color=ORANGE, linewidth=2)
+        side.text(0.08, height, f"{row['name']}  {height:.1%}", va="center", fontsize=8, color=MUTED)
+    side.set(xlim=(0, 1), xticks=[])
+    side.grid(visible=False)
 
 
 def _rounded(value: float | None) -> float | None:
