@@ -27,7 +27,7 @@ class Augmentation:
         erasing_area: largest side of that rectangle as a fraction of the picture's side.
         mixup_alpha: Beta(α, α) parameter of mixup (Zhang et al., 2018); 0 turns it off.
         mixup_share: share of batches that are mixed.
-        scrambled: share of a batch's pictures that are made unrecognisable, and taught as none of the classes.
+        scrambled: share of a batch's pictures, at most half, that are made unrecognisable and taught as no class.
         calm_epochs: fraction of the last epochs without erasing and mixup.
 
     Raises:
@@ -49,7 +49,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9}.get(name, 1.0)
+            highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9, "scrambled": 0.5}.get(name, 1.0)
             check_number(f"augment.{name}", value, highest=highest)
 
     @property
@@ -70,7 +70,7 @@ def augment_batch(images: Tensor, augmentation: Augmentation, *, calm: bool = Fa
         Float `[N, C, H, W]`; values may leave 0-1 a little.
     """
     if augmentation.warps:
-        images = _warp(images, augmentation)
+        images = _random_warp(images, augmentation)
     elif augmentation.flip:
         images = torch.where(_coin(images, augmentation.flip), images.flip(3), images)
     if augmentation.brightness or augmentation.contrast:
@@ -98,8 +98,7 @@ def warp(images: Tensor, *, degrees: float, right: float, down: float, zoom: flo
     """
     every = torch.ones(len(images), device=images.device)
     shift = torch.complex(-right * every, -down * every) * 2
-    grid = _affine_grid(math.radians(degrees) * every, zoom * every, every, shift, images.shape[2], images.shape[3])
-    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return _resample(images, math.radians(degrees) * every, zoom * every, every, shift)
 
 
 def scramble(images: Tensor) -> Tensor:
@@ -168,12 +167,16 @@ def _coin(images: Tensor, probability: float) -> Tensor:
     return torch.rand(len(images), 1, 1, 1, device=images.device) < probability
 
 
-def _warp(images: Tensor, augmentation: Augmentation) -> Tensor:
+def _random_warp(images: Tensor, augmentation: Augmentation) -> Tensor:
     """Flip, rotate, shift and scale in one resampling."""
     turns, zooms, right, down = torch.rand(4, len(images), device=images.device) * 2 - 1
     angle, zoom = turns * math.radians(augmentation.rotation), 1 + zooms * augmentation.scale
     mirror = 1 - 2 * _coin(images, augmentation.flip).flatten().float()
     shift = torch.complex(right, down) * (augmentation.translation * 2)
+    return _resample(images, angle, zoom, mirror, shift)
+
+
+def _resample(images: Tensor, angle: Tensor, zoom: Tensor, mirror: Tensor, shift: Tensor) -> Tensor:
     grid = _affine_grid(angle, zoom, mirror, shift, images.shape[2], images.shape[3])
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

@@ -131,9 +131,8 @@ def _columns(teacher: Bundle, classes: Sequence[str]) -> list[int]:
 
 def _answers(teacher: Predictor, images: NDArray[np.uint8], columns: list[int], views: int) -> Targets:
     """Calibrated probabilities of some of a teacher's classes, for the mean logits of all views and mirror images."""
-    seen = [
-        view for kind in VIEWS[:views] for upright in [_seen_as(images, *kind)] for view in (upright, mirrored(upright))
-    ]
+    upright = [_seen_as(images, *view) for view in VIEWS[:views]]
+    seen = [*upright, *map(mirrored, upright)]
     logits: Targets = np.mean([teacher.logits(view)[0] for view in seen], axis=0, dtype=np.float32)
     # Without the other classes the rest must add up to 1 again: a softmax over fewer logits.
     return teacher.probabilities(logits[:, columns]).astype(np.float32)
