@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.training.factory import build, build_network
 from mlopsproject.training.networks import ReferenceCNN, ResidualNet, SEConvNet, count_macs, count_parameters
+from mlopsproject.training.networks.mirror import MirrorNorm
 from mlopsproject.training.networks.residual import ResidualBlock, Shrink
 
 TARGET = "mlopsproject.training.networks."
@@ -153,3 +155,51 @@ def test_a_target_that_does_not_exist_is_named() -> None:
 def test_a_target_that_is_no_network_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a mlopsproject Network"):
         build_network({"_target_": "torch.nn.Identity"}, classes=5, channels=1, size=16)
+
+
+def _mirrored_network(**options: Any) -> ResidualNet:
+    """One whose weights and statistics are not what they begin as."""
+    torch.manual_seed(3)
+    network = ResidualNet(classes=3, channels=1, size=24, widths=(8, 16), blocks=(1, 1), stem=4, mirror=True, **options)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    network.train()(torch.rand(8, 1, 24, 24))
+    return network
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_mirror_network_answers_mirror_images_alike_but_not_upside_down_ones(
+    training: bool, memory_format: torch.memory_format
+) -> None:
+    network = _mirrored_network(dropout=0.0).to(memory_format=memory_format).train(training)
+    pictures = torch.rand(6, 1, 24, 24) * torch.linspace(0, 9, 24)[:, None]  # brighter towards the bottom
+    with torch.no_grad():
+        straight, mirrored, upside_down = (network(images) for images in (pictures, pictures.flip(3), pictures.flip(2)))
+    assert torch.allclose(straight, mirrored, atol=1e-5)
+    assert not torch.allclose(straight, upside_down, atol=1e-3)
+
+
+def test_a_mirror_network_computes_as_much_with_half_as_many_weights() -> None:
+    plain, mirror = (ResidualNet(classes=7, channels=1, size=64, mirror=mirror) for mirror in (False, True))
+    assert count_parameters(mirror) == pytest.approx(count_parameters(plain) / 2, rel=0.01)
+    assert count_macs(mirror, 1, 64) == pytest.approx(count_macs(plain, 1, 64), rel=0.01)
+
+
+def test_a_mirror_network_normalises_in_evaluation_as_it_did_in_training() -> None:
+    norm = MirrorNorm(6)
+    norm.momentum = None  # the statistics are the mean over all batches: here of one
+    features = torch.randn(512, 6, 3, 4) * 3 + 1
+    trained = norm.train()(features)
+    assert torch.allclose(norm.eval()(features), trained, atol=0.01)
+    halves = trained.unflatten(1, (2, 3))
+    assert torch.allclose(halves.mean((0, 1, 3, 4)), torch.zeros(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"gates": True}, {"stem": 3}, {"widths": (8, 15)}, {"size": 26}])
+def test_a_mirror_network_refuses_what_has_no_mirror_image(wrong: dict[str, Any]) -> None:
+    options = {"classes": 3, "channels": 1, "size": 24, "widths": (8, 16), "blocks": (0, 1), "mirror": True}
+    with pytest.raises(ValueError, match="mirror goes without gates"):
+        ResidualNet(**(options | wrong))

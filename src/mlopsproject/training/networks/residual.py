@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mlopsproject.training.networks.base import PooledNetwork
+from mlopsproject.training.networks.mirror import MirrorConv, MirrorNorm
 from mlopsproject.training.networks.se_convnet import SqueezeExcite
 
 
@@ -73,14 +74,14 @@ class ConvNorm(nn.Sequential):
     Args:
         before: channels in.
         after: channels out.
-        stride: of the convolution.
+        mirror: the layers of `networks.mirror`.
     """
 
-    def __init__(self, before: int, after: int, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-        )
+    def __init__(self, before: int, after: int, *, mirror: bool = False) -> None:
+        if mirror:
+            super().__init__(MirrorConv(before, after), MirrorNorm(after))
+        else:
+            super().__init__(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after))
 
     @property
     def norm(self) -> nn.BatchNorm2d:
@@ -96,11 +97,12 @@ class ResidualBlock(nn.Module):
     Args:
         width: channels in and out.
         gate: scale the channels of the result by `SqueezeExcite`.
+        mirror: the layers of `networks.mirror`.
     """
 
-    def __init__(self, width: int, *, gate: bool) -> None:
+    def __init__(self, width: int, *, gate: bool, mirror: bool = False) -> None:
         super().__init__()
-        self.first, self.second = ConvNorm(width, width), ConvNorm(width, width)
+        self.first, self.second = (ConvNorm(width, width, mirror=mirror) for _ in range(2))
         self.gate = SqueezeExcite(width) if gate else nn.Identity()
         # Blocks begin as the identity (Goyal et al., 2017).
         nn.init.zeros_(self.second.norm.weight)
@@ -122,13 +124,15 @@ class ResidualNet(PooledNetwork):
         blocks: residual blocks of each stage.
         stem: channels of the opening convolution.
         gates: squeeze-and-excitation in the blocks. They cost little to train, and a third of the time in int8.
+        mirror: the layers of `networks.mirror`: a picture and its mirror image get the same answer, from half as many
+            weights, and the embedding has half as many values. Not together with `gates`.
         work_size: pixels that larger pictures are shrunk to on both sides first, see `Shrink`; 0 keeps their size.
         dropout: probability of zeroing an embedding value before the head while training.
         stage_dropout: probability of zeroing a whole channel after each stage while training.
 
     Raises:
-        ValueError: if `widths` and `blocks` differ in length, a number is too small, or nothing is left of the picture
-            after the stages.
+        ValueError: if `widths` and `blocks` differ in length, a number is too small, nothing is left of the picture
+            after the stages, or `mirror` meets `gates`, odd widths or an odd size.
     """
 
     def __init__(
@@ -141,6 +145,7 @@ class ResidualNet(PooledNetwork):
         blocks: Sequence[int] = (0, 1, 2),
         stem: int = 16,
         gates: bool = False,
+        mirror: bool = False,
         work_size: int = 48,
         dropout: float = 0.2,
         stage_dropout: float = 0.0,
@@ -153,19 +158,30 @@ class ResidualNet(PooledNetwork):
         side = work_size if shrinks else size
         if side < 2 ** len(widths):
             raise ValueError(f"{side} x {side} pixels are too small to be halved {len(widths)} times")
-        layers: list[nn.Module] = [ConvNorm(channels, stem, stride=2), nn.ReLU(inplace=True)]
+        if mirror and (gates or any(number % 2 for number in (stem, *widths)) or side % 2 ** len(widths)):
+            raise ValueError(f"mirror goes without gates, with even widths and sides divisible by {2 ** len(widths)}")
+        layers: list[nn.Module] = [_stem(channels, stem, mirror=mirror), nn.ReLU(inplace=True)]
         before = stem
         for index, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             if index:
                 layers.append(nn.MaxPool2d(2))
-            layers += [ConvNorm(before, width), nn.ReLU(inplace=True)]
-            layers += [ResidualBlock(width, gate=gates) for _ in range(count)]
+            layers += [ConvNorm(before, width, mirror=mirror), nn.ReLU(inplace=True)]
+            layers += [ResidualBlock(width, gate=gates, mirror=mirror) for _ in range(count)]
             if stage_dropout:
                 layers.append(nn.Dropout2d(stage_dropout))
             before = width
-        super().__init__(layers, width=before, classes=classes, dropout=dropout)
+        super().__init__(layers, width=before // (1 + mirror), classes=classes, dropout=dropout)
         self.shrink = Shrink(size, work_size) if shrinks else nn.Identity()
+        self.mirror = mirror
 
     def embed(self, image: Tensor) -> Tensor:
         """See `Network.embed`."""
-        return super().embed(self.shrink(image))
+        embedding = super().embed(self.shrink(image))
+        return torch.stack(embedding.chunk(2, 1)).mean(0) if self.mirror else embedding
+
+
+def _stem(channels: int, width: int, *, mirror: bool) -> nn.Module:
+    """The opening convolution, which halves the picture, and its BatchNorm."""
+    if mirror:
+        return nn.Sequential(MirrorConv(channels, width, 4, stride=2, paired=False), MirrorNorm(width))
+    return nn.Sequential(nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width))
