@@ -106,7 +106,11 @@ def our_epoch(dataset: FaceDataset, spec: InputSpec, settings: Mapping[str, Any]
     prepare_process(settings["trainer"])
     watch = _Stopwatch()
     module = _module(dataset, spec, settings, compute, epochs=1 + TIMED_EPOCHS)
-    averaging = [AveragedWeights(settings["callbacks"]["ema"])] if settings["callbacks"]["ema"] else []
+    averaging = (
+        [AveragedWeights(settings["callbacks"]["ema"], settings["callbacks"]["ema_ramp"])]
+        if settings["callbacks"]["ema"]
+        else []
+    )
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
             {**settings["trainer"], "limit_val_batches": 0, "limit_train_batches": 1.0},

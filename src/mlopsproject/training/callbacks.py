@@ -27,16 +27,20 @@ EPOCH_FIGURES = ("train/loss", "train/acc", "val/loss", "val/acc", "val/macro_f1
 class AveragedWeights(WeightAveraging):
     """Exponential moving average of the weights, used for validation, checkpoints and export.
 
-    The decay rises as (1 + n) / (10 + n) up to `decay`, so that short runs are not held back by their first steps.
+    The decay rises with the step n as (1 + n) / (ramp + n) up to `decay`, so that short runs are not held back by their
+    first steps. While it rises, the average spans a fixed share of the run, about 1 / (ramp - 1) of it (polynomial
+    decay, Shamir & Zhang, 2013): with a ramp of 2 it is the mean of all steps, as in stochastic weight averaging
+    (Izmailov et al., 2018).
 
     Args:
         decay: of the average, per step.
+        ramp: at least 2; the smaller, the longer the average reaches back.
     """
 
-    def __init__(self, decay: float = 0.999) -> None:
+    def __init__(self, decay: float = 0.999, ramp: float = 10.0) -> None:
         def average(averaged: Any, current: Any, updates: Tensor | int) -> None:
             count = int(updates)
-            weight = 1 - min(decay, (1 + count) / (10 + count))
+            weight = 1 - min(decay, (1 + count) / (ramp + count))
             if averaged[0].is_floating_point():
                 torch._foreach_lerp_(averaged, current, weight)
             else:

@@ -201,7 +201,7 @@ def build_module(
         },
         record={
             "batch_size": settings["batch_size"],
-            "callbacks.ema": settings["callbacks"]["ema"],
+            **{f"callbacks.{key}": settings["callbacks"][key] for key in ("ema", "ema_ramp")},
             **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "views")},
             **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
         },

@@ -44,6 +44,7 @@ def check_callbacks(settings: Mapping[str, Any]) -> None:
     """
     check_choice("callbacks.monitor", settings["monitor"], MONITORS)
     check_number("callbacks.ema", settings["ema"], highest=1, open_ends=True, optional=True)
+    check_number("callbacks.ema_ramp", settings["ema_ramp"], lowest=2)
     check_whole("callbacks.patience", settings["patience"], lowest=1, optional=True)
 
 
@@ -96,7 +97,7 @@ def build_callbacks(settings: Mapping[str, Any], output: Path, *, progress: bool
     ]
     if settings["ema"]:
         # First in the list: it must take the averaged weights back before a checkpoint of an interrupted run.
-        callbacks.insert(0, AveragedWeights(float(settings["ema"])))
+        callbacks.insert(0, AveragedWeights(float(settings["ema"]), float(settings["ema_ramp"])))
     if settings["patience"]:
         callbacks.append(EarlyStopping(monitor, mode=MONITORS[monitor], patience=int(settings["patience"])))
     if progress:
