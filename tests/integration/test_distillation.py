@@ -66,6 +66,33 @@ def test_targets_are_the_mean_of_what_the_teachers_say(run: Run, data: dict[str,
         assert not targets[run.dataset.splits[split]].any()
 
 
+def teachers_of_parts(run: Run, folder: Path, count: int) -> list[Bundle]:
+    """The finished run's network, as if each had been trained without another part of the pictures."""
+    module = load_module(run.result.checkpoint)
+    export = ExportSettings(int8=False, robustness_images=0, bootstrap_samples=0)
+    arguments: dict[str, Any] = {"export": export, "training": {"command": "none"}}
+    found = []
+    for number in range(1, count + 1):
+        part = load_dataset("drawn", root=run.data, size=16, leave_out=f"{number}/{count}")
+        names = (module.network, module.hparams["model"], part, module.input_spec, folder / str(number))
+        found.append(build_bundle(*names, prefix=f"part-{number}", **arguments))
+    return found
+
+
+def test_a_teacher_can_be_asked_about_pictures_only_that_it_has_not_seen(
+    run: Run, data: dict[str, Any], tmp_path: Path
+) -> None:
+    teachers = teachers_of_parts(run, tmp_path, 3)
+    every = soft_targets(teachers[:1], data, run.dataset, progress=False)
+    apart = soft_targets(teachers, data, run.dataset, unseen=True, progress=False)
+    assert every is not None
+    assert apart is not None
+    # One network under three names: each picture has exactly one answer, the same as when all are asked.
+    np.testing.assert_allclose(apart, every, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"distill\.unseen=true: \d+ training pictures were seen by all teachers"):
+        soft_targets(teachers[:2], data, run.dataset, unseen=True, progress=False)
+
+
 def test_several_views_are_averaged(run: Run, data: dict[str, Any]) -> None:
     assert run.result.bundle is not None
     teacher, rows = Predictor(run.result.bundle), run.dataset.splits["train"]
@@ -126,7 +153,7 @@ def test_with_a_weight_of_0_nobody_is_asked(run: Run) -> None:
 )
 def test_impossible_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"distill\.{key}="):
-        check_distill({"weight": 0.5, "teachers": [], "views": 1} | {key: value})
+        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False} | {key: value})
 
 
 def taught(quick_training: list[str], store: Path, output: Path, *overrides: str) -> TrainingResult:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlopsproject.core.classes import resolve_classes
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.cache import CacheKey
 from mlopsproject.data.manifest import codes, column, read_import, read_manifest
@@ -54,6 +54,7 @@ def load_dataset(
     channels: int = 1,
     resize_filter: ResizeFilter = "bilinear",
     drop_twins: bool = False,
+    leave_out: str | None = None,
     complete: bool = True,
     workers: int | None = None,
     progress: bool = True,
@@ -68,12 +69,13 @@ def load_dataset(
         channels: 1 (gray) or 3 (RGB).
         resize_filter: Pillow's filter by name.
         drop_twins: leave training images out whose twin is in validation or test.
+        leave_out: a part of the training images, such as `1/3`, that is left out, twins together; see `part_of`.
         complete: insist on images of every chosen class in every split, as training needs.
         workers: processes for building a cache; ``None`` for one per core.
         progress: show a progress bar while building.
 
     Raises:
-        ConfigError: unknown classes preset.
+        ConfigError: unknown classes preset, or what is no part.
         DataError: no such data set, damaged manifest or cache, or a chosen class without images in a split.
     """
     chosen = resolve_classes(classes)
@@ -84,6 +86,9 @@ def load_dataset(
     images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
     labels = _labels(manifest, chosen)
     splits = _splits(manifest, labels, drop_twins)
+    if leave_out is not None:
+        groups = column(manifest, "group")[splits["train"]]
+        splits["train"] = splits["train"][~in_part(groups, *part_of(leave_out))]
     if complete:
         _require_every_class(name, chosen, labels, splits)
     kept = int(sum(len(rows) for rows in splits.values()))
@@ -92,12 +97,38 @@ def load_dataset(
         "other_classes": int((labels < 0).sum()),
         "left_out": manifest.num_rows - kept,
         "drop_twins": drop_twins,
+        "leave_out": leave_out,
         "counts": {
             split: dict(zip(chosen, np.bincount(labels[rows], minlength=len(chosen)).tolist(), strict=True))
             for split, rows in splits.items()
         },
     }
     return FaceDataset(name, chosen, images, labels, splits, manifest, info["fingerprint"], {**info, "loaded": loaded})
+
+
+def part_of(text: object) -> tuple[int, int]:
+    """Read a part such as `1/3`: its number and how many there are.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    number, _, count = str(text).partition("/")
+    if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) and int(count) >= 2:
+        return int(number), int(count)
+    raise ConfigError(f"data.leave_out={text} is not a part.", "Give one such as 1/3, or null.")
+
+
+def in_part(groups: NDArray[np.int64], number: int, count: int) -> NDArray[np.bool_]:
+    """Which images belong to a part, when their groups are dealt out at random, always in the same way.
+
+    Args:
+        groups: of the images; those of one group are never parted.
+        number: of the part, from 1.
+        count: of parts.
+    """
+    names, members = np.unique(groups, return_inverse=True)
+    parts = np.random.default_rng(0).permutation(len(names)) % count
+    return np.asarray(parts[members] == number - 1)
 
 
 def _labels(manifest: pa.Table, chosen: Sequence[str]) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ def open_dataset(
     happened, and again, with the same options, when its files have changed since.
 
     Args:
-        data: the config's `data` group: `name`, `root`, `drop_twins`.
+        data: the config's `data` group: `name`, `root`, `drop_twins`, `leave_out`.
         spec: the input that images are cached for.
         classes: the chosen classes in output order.
         complete: insist on images of every chosen class in every split, as training needs.
@@ -50,6 +50,7 @@ def open_dataset(
         channels=spec.channels,
         resize_filter=spec.resize_filter,
         drop_twins=bool(data.get("drop_twins", False)),
+        leave_out=data.get("leave_out"),
         complete=complete,
     )
 

@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.checks import check_number, check_whole
+from mlopsproject.core.checks import check_flag, check_number, check_whole
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.preprocess import mirrored
@@ -49,6 +52,7 @@ def check_distill(distill: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the key.
     """
+    check_flag("distill.unseen", distill["unseen"])
     check_number("distill.weight", distill["weight"], highest=1.0)
     check_whole("distill.views", distill["views"], lowest=1, highest=len(VIEWS))
     teachers = distill["teachers"]
@@ -83,6 +87,7 @@ def soft_targets(
     dataset: FaceDataset,
     *,
     views: int = 1,
+    unseen: bool = False,
     threads: int = 1,
     progress: bool = True,
 ) -> Targets | None:
@@ -93,29 +98,51 @@ def soft_targets(
         data: the config's `data` group, to open the data set at a teacher's input size.
         dataset: to train on.
         views: how many of `VIEWS` a teacher's answer is the mean of.
+        unseen: ask a teacher only about pictures that it was not trained on: of the others it knows the label by heart,
+            also where it is wrong.
         threads: CPU threads.
         progress: show a progress bar.
 
     Returns:
         The teachers' mean calibrated probabilities, float32 `[N, K]`, one row per image of the data set (0 outside the
         training split), or ``None`` without teachers.
+
+    Raises:
+        ConfigError: if `unseen` leaves a picture without a teacher.
     """
     if not teachers:
         return None
     targets = np.zeros((len(dataset.labels), len(dataset.classes)), np.float32)
-    rows = dataset.splits["train"]
+    asked = np.zeros(len(dataset.labels), np.int64)
     for bundle in teachers:
         teacher, columns = Predictor(bundle, "fp32", threads=threads), _columns(bundle, dataset.classes)
         seen = open_dataset(data, bundle.spec.input, classes=dataset.classes)
+        rows = _unseen(bundle, dataset) if unseen else dataset.splits["train"]
+        asked[rows] += 1
         right = 0
         for start in track(range(0, len(rows), _CHUNK), "Asking teachers", transient=True, disable=not progress):
             part = rows[start : start + _CHUNK]
             answers = _answers(teacher, np.asarray(seen.images[part]), columns, views)
             targets[part] += answers
             right += int((answers.argmax(axis=1) == dataset.labels[part]).sum())
-        log.info("Teacher %s agrees with %.1f %% of the training labels", bundle.name, 100 * right / len(rows))
-    targets /= len(teachers)
+        share = 100 * right / max(1, len(rows))
+        log.info("Teacher %s agrees with %.1f %% of %s training labels", bundle.name, share, f"{len(rows):,}")
+    alone = int((asked[dataset.splits["train"]] == 0).sum())
+    if alone:
+        raise ConfigError(
+            f"distill.unseen=true: {alone:,} training pictures were seen by all teachers.",
+            "Name a teacher for each part: data.leave_out=1/3, 2/3 and 3/3.",
+        )
+    targets /= np.maximum(asked, 1)[:, None]
     return targets
+
+
+def _unseen(teacher: Bundle, dataset: FaceDataset) -> NDArray[np.int64]:
+    """Training images that neither the teacher nor those it learnt from were trained on."""
+    known = pq.read_table(teacher.file("train_hashes.parquet"), columns=["pixel_hash"])["pixel_hash"]
+    rows = dataset.splits["train"]
+    hashes = dataset.manifest["pixel_hash"].take(pa.array(rows))
+    return rows[~np.asarray(pc.is_in(hashes, value_set=known.combine_chunks()))]
 
 
 def _columns(teacher: Bundle, classes: Sequence[str]) -> list[int]:

@@ -197,12 +197,12 @@ def build_module(
         data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            **{key: settings["data"][key] for key in ("drop_twins", "balance", "per_class")},
+            **{key: settings["data"][key] for key in ("drop_twins", "leave_out", "balance", "per_class")},
         },
         record={
             "batch_size": settings["batch_size"],
             **{f"callbacks.{key}": settings["callbacks"][key] for key in ("ema", "ema_ramp")},
-            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "views")},
+            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "views", "unseen")},
             **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
         },
     )

@@ -109,6 +109,7 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
             settings["data"],
             dataset,
             views=settings["distill"]["views"],
+            unseen=settings["distill"]["unseen"],
             threads=torch.get_num_threads(),
             progress=bool(settings["trainer"]["progress"]),
         )

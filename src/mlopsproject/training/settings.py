@@ -9,6 +9,7 @@ from typing import Any
 from mlopsproject.core.checks import check_choice, check_flag, check_number, check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.balance import STRATEGIES
+from mlopsproject.data.dataset import part_of
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import check_shipping
@@ -42,6 +43,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_data(data: Mapping[str, Any]) -> None:
     check_flag("data.drop_twins", data["drop_twins"])
+    if data["leave_out"] is not None:
+        part_of(data["leave_out"])
     check_choice("data.balance", data["balance"], STRATEGIES)
     check_whole("data.per_class", data["per_class"], lowest=1, optional=data["balance"] != "fixed")
 

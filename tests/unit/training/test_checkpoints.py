@@ -118,7 +118,7 @@ def test_a_checkpoint_of_another_architecture_optimiser_or_augmentation_is_refus
         load_module(checkpoint, like=make_module(**changes))
 
 
-DATA = {"name": "mine", "fingerprint": "a", "drop_twins": True, "balance": "none", "per_class": None}
+DATA = {"name": "mine", "fingerprint": "a", "drop_twins": True, "leave_out": None, "balance": "none", "per_class": None}
 RECORD = {"batch_size": 8, "callbacks.ema": 0.9}
 
 
