@@ -142,7 +142,7 @@ def _unseen(teacher: Bundle, dataset: FaceDataset) -> NDArray[np.int64]:
     known = pq.read_table(teacher.file("train_hashes.parquet"), columns=["pixel_hash"])["pixel_hash"]
     rows = dataset.splits["train"]
     hashes = dataset.manifest["pixel_hash"].take(pa.array(rows))
-    return rows[~np.asarray(pc.is_in(hashes, value_set=known.combine_chunks()))]
+    return np.asarray(rows[~np.asarray(pc.is_in(hashes, value_set=known.combine_chunks()))])
 
 
 def _columns(teacher: Bundle, classes: Sequence[str]) -> list[int]:
