@@ -210,6 +210,7 @@ def plot_comparison(
     with figure(path, (9.0, 5.0), title, subtitle) as canvas:
         axes, *sides = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 1)) if others else [canvas.subplots()]
         named: list[Mapping[str, Any]] = []
+        labels = 0
         for precision, marker, colour in (("fp32", "o", BLUE), ("int8", "s", GREEN)):
             chosen = [row for row in shown if row["precision"] == precision]
             x, y = [float(row["latency_ms"]) for row in chosen], [float(row["accuracy"]) for row in chosen]
@@ -223,7 +224,9 @@ def plot_comparison(
             for row, a, b in zip(chosen, x, y, strict=True):
                 # One name for both precisions of a bundle, which lie close together.
                 if precision == "fp32" or not any(row["bundle"] == item["bundle"] for item in named):
-                    axes.annotate(recipe(row), (a, b), (7, 5), textcoords="offset points", fontsize=8.5, color=INK)
+                    place = (7, 5 if labels % 2 == 0 else -13)  # neighbours above and below in turns
+                    axes.annotate(recipe(row), (a, b), place, textcoords="offset points", fontsize=8.5, color=INK)
+                    labels += 1
             named += chosen
         axes.set(xlabel="ms per face", ylabel="accuracy", xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
