@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from mlopsproject.evaluation.calibration import ReliabilityBin, RiskCoverage
@@ -278,7 +278,8 @@ def plot_learning_curves(metrics_csv: Path, path: Path) -> None:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if title == "accuracy":
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+                # As many digits as the ticks need: a run that begins well spans few points.
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
             if axes.lines:
                 axes.legend()
 
