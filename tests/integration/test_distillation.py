@@ -20,6 +20,7 @@ from mlopsproject.training.augment import warp
 from mlopsproject.training.bundling import ExportSettings, build_bundle
 from mlopsproject.training.checkpoints import load_module
 from mlopsproject.training.distillation import VIEWS, _seen_as, check_distill, open_teachers, soft_targets
+from mlopsproject.training.live_teachers import LiveTeachers
 from mlopsproject.training.run import TrainingResult, train
 
 
@@ -153,7 +154,7 @@ def test_with_a_weight_of_0_nobody_is_asked(run: Run) -> None:
 )
 def test_impossible_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"distill\.{key}="):
-        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False} | {key: value})
+        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "live": False} | {key: value})
 
 
 def taught(quick_training: list[str], store: Path, output: Path, *overrides: str) -> TrainingResult:
@@ -206,3 +207,46 @@ def test_training_pictures_of_a_teacher_and_of_the_bundle_one_begins_as_count_as
     ]
     assert seen[0] == seen[1]
     assert len(seen[1]) > result.bundle.spec.training_data["train"]
+
+
+def test_live_teachers_answer_as_their_bundles_do(run: Run, other_teacher: Bundle) -> None:
+    assert run.result.bundle is not None
+    images = run.dataset.images[:16]
+    answers = LiveTeachers([run.result.bundle, other_teacher], run.dataset.classes, other_teacher.spec.input).answers(
+        torch.from_numpy(images).float() / 255
+    )
+    predictors = [Predictor(bundle, "fp32") for bundle in (run.result.bundle, other_teacher)]
+    expected = np.mean([p.probabilities(p.logits(images)[0]) for p in predictors], axis=0)
+    np.testing.assert_allclose(answers.numpy(), expected, atol=1e-5)
+
+
+def test_live_teachers_see_every_picture_as_it_is_augmented_and_mixed(
+    quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    answers = LiveTeachers.answers
+    monkeypatch.setattr(LiveTeachers, "answers", lambda self, x: (seen.append(x.clone()), answers(self, x))[1])
+    teacher = [f"distill.teachers=[{other_teacher.path}]", "distill.live=true", "distill.weight=1.0"]
+    changes = ["augment.rotation=20", "augment.mixup_alpha=1.0", "augment.mixup_share=1.0", "epochs=12"]
+    taught(quick_training, tmp_path / "s", tmp_path / "a", *teacher, *changes)
+    plain = torch.from_numpy(run.dataset.images[run.dataset.splits["train"]]).float() / 255
+    nearest = torch.cdist(torch.cat(seen[:4]).flatten(1), plain.flatten(1)).min(1).values
+    assert float(nearest.min()) > 0.1
+    module = load_module(tmp_path / "a" / "checkpoints" / "last.ckpt")
+    # No teacher in the checkpoint, and the network says what the teacher says.
+    assert not [name for name in module.state_dict() if "teacher" in name]
+    said = module(torch.from_numpy(run.dataset.images)).argmax(1).numpy()
+    teachers = Predictor(other_teacher).logits(run.dataset.images)[0].argmax(1)
+    assert (said == teachers).mean() > (said == run.dataset.labels).mean() + 0.1
+
+
+def test_live_teachers_of_another_input_size_are_refused(run: Run, other_teacher: Bundle) -> None:
+    spec = other_teacher.spec.input.model_copy(update={"size": 48})
+    with pytest.raises(BundleError, match=r"distill\.live=true: other-\w+ takes 1 x 16 x 16 pictures"):
+        LiveTeachers([other_teacher], run.dataset.classes, spec)
+
+
+@pytest.mark.parametrize("other", [{"views": 8}, {"unseen": True}])
+def test_live_goes_without_what_is_asked_beforehand(other: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"distill\.live=true goes without"):
+        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "live": True} | other)

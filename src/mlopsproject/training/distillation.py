@@ -27,6 +27,8 @@ from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.augment import warp
+from mlopsproject.training.live_teachers import LiveTeachers
+from mlopsproject.training.module import ExpressionModule
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +55,18 @@ def check_distill(distill: Mapping[str, Any]) -> None:
         ConfigError: naming the key.
     """
     check_flag("distill.unseen", distill["unseen"])
+    check_flag("distill.live", distill["live"])
     check_number("distill.weight", distill["weight"], highest=1.0)
     check_whole("distill.views", distill["views"], lowest=1, highest=len(VIEWS))
     teachers = distill["teachers"]
     if not isinstance(teachers, list) or not all(isinstance(name, str) and name for name in teachers):
         raise ConfigError(
             f"distill.teachers={teachers} is not possible.", "Give a list of bundles, such as [production], or []."
+        )
+    if distill["live"] and (distill["unseen"] or distill["views"] != 1):
+        raise ConfigError(
+            "distill.live=true goes without distill.unseen and distill.views.",
+            "Live teachers answer to every training picture as the network sees it.",
         )
 
 
@@ -79,6 +87,38 @@ def open_teachers(distill: Mapping[str, Any], classes: Sequence[str], *, store: 
     for teacher in teachers:
         _columns(teacher, classes)
     return teachers
+
+
+def prepare_teaching(
+    settings: Mapping[str, Any], module: ExpressionModule, dataset: FaceDataset, teachers: Sequence[Bundle]
+) -> Targets | None:
+    """Seat live teachers beside the network; ask others now.
+
+    Args:
+        settings: as composed from `configs/train.yaml`.
+        module: which is to be trained.
+        dataset: to train on.
+        teachers: from `open_teachers`.
+
+    Returns:
+        What teachers that are not live say, see `soft_targets`.
+
+    Raises:
+        UserError: for a teacher that cannot teach this run.
+    """
+    distill = settings["distill"]
+    if distill["live"] and teachers:
+        module.teachers = LiveTeachers(teachers, dataset.classes, module.input_spec)
+        return None
+    return soft_targets(
+        teachers,
+        settings["data"],
+        dataset,
+        views=distill["views"],
+        unseen=distill["unseen"],
+        threads=torch.get_num_threads(),
+        progress=bool(settings["trainer"]["progress"]),
+    )
 
 
 def soft_targets(

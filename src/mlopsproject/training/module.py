@@ -16,6 +16,7 @@ from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, scramble
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.hardware import Compute
+from mlopsproject.training.live_teachers import LiveTeachers
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
 
 #: Pictures, labels and, when teachers were asked, what those say.
@@ -73,6 +74,8 @@ class ExpressionModule(pl.LightningModule):
         self.epochs, self.lr, self.optim, self.seed, self.teaching = epochs, lr, dict(optim), seed, teaching
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+        #: Answer to the very pictures that the network is trained on; set before training, not part of a checkpoint.
+        self.teachers: LiveTeachers | None = None
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
         self.val_macro_f1 = MulticlassF1Score(len(classes), average="macro")
         self._sums = torch.zeros(3)
@@ -107,26 +110,27 @@ class ExpressionModule(pl.LightningModule):
         images, labels, *answers = batch
         pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
         strange = round(self.augmentation.scrambled * len(labels))
-        if strange:
-            # Batches are shuffled: the first pictures are random ones.
-            scrambled, pictures, labels = scramble(pictures[:strange]), pictures[strange:], labels[strange:]
-            answers = [answer[strange:] for answer in answers]
-        partner, share = None, 1.0
+        # Batches are shuffled: the first pictures are random ones.
+        scrambled, pictures, labels = pictures[:strange], pictures[strange:], labels[strange:]
+        target = self._label_target(labels)
+        taught = answers[0][strange:] if answers else None
         mixes = self.augmentation.mixup_alpha > 0 and not self.calm
         if mixes and float(torch.rand(())) < self.augmentation.mixup_share:
             pictures, partner, share = mixup_batch(pictures, self.augmentation.mixup_alpha)
-        seen = torch.cat([scrambled, pictures]) if strange else pictures
-        every = self.network(self.normalise(seen))
-        logits = every[strange:]
-        loss = self._loss(logits, labels, answers)
-        if partner is not None:
-            other = self._loss(logits, labels[partner], [answer[partner] for answer in answers])
-            loss = torch.lerp(other, loss, share)
-        if strange:
-            nothing = functional.cross_entropy(every[:strange], torch.full_like(every[:strange], 1 / every.shape[1]))
-            loss = torch.lerp(loss, nothing, strange / len(every))
+            target = torch.lerp(target[partner], target, share)
+            taught = torch.lerp(taught[partner], taught, share) if taught is not None else None
+        if self.teachers is not None:
+            # They are shown what was mixed: an answer to the blend, not a blend of answers.
+            taught = self.teachers.answers(pictures)
+        if taught is not None:
+            target = torch.lerp(target, taught, self.teaching)
+        seen = torch.cat([scramble(scrambled), pictures]) if strange else pictures
+        every = self.network(self.normalise(seen)).float()
+        nothing = torch.full_like(every[:strange], 1 / every.shape[1])
+        # Both means over the batch, the scrambled pictures' too, in one.
+        loss = functional.cross_entropy(every, torch.cat([nothing, target]))
         # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
-        correct = (logits.detach().argmax(1) == labels).sum()
+        correct = (every[strange:].detach().argmax(1) == labels).sum()
         count = torch.tensor(len(labels), device=loss.device)
         # A run resumed in mid-epoch starts from the sums of a new module, on the CPU.
         self._sums = self._sums.to(loss.device) + torch.stack([loss.detach() * len(labels), correct, count])
@@ -135,12 +139,10 @@ class ExpressionModule(pl.LightningModule):
             self._log_epoch()
         return loss
 
-    def _loss(self, logits: Tensor, labels: Tensor, answers: list[Tensor]) -> Tensor:
-        """Cross-entropy with the labels and, as far as `teaching` says, with the teachers' answers."""
-        loss = functional.cross_entropy(logits, labels, label_smoothing=float(self.optim["label_smoothing"]))
-        if not answers:
-            return loss
-        return torch.lerp(loss, functional.cross_entropy(logits, answers[0]), self.teaching)
+    def _label_target(self, labels: Tensor) -> Tensor:
+        """Labels as smoothed probabilities, float32 `[N, K]`."""
+        count, smoothing = len(self.hparams["classes"]), float(self.optim["label_smoothing"])
+        return functional.one_hot(labels, count).float().mul_(1 - smoothing).add_(smoothing / count)
 
     def _log_epoch(self) -> None:
         """Log the epoch's training loss and accuracy (on augmented pictures)."""
@@ -202,7 +204,7 @@ def build_module(
         record={
             "batch_size": settings["batch_size"],
             **{f"callbacks.{key}": settings["callbacks"][key] for key in ("ema", "ema_ramp")},
-            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "views", "unseen")},
+            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "live", "views", "unseen")},
             **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
         },
     )

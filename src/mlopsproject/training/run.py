@@ -40,7 +40,7 @@ from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
-from mlopsproject.training.distillation import open_teachers, soft_targets
+from mlopsproject.training.distillation import open_teachers, prepare_teaching
 from mlopsproject.training.hardware import Compute, choose_compute
 from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.settings import check_folder, check_settings
@@ -104,15 +104,7 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        targets = soft_targets(
-            teachers,
-            settings["data"],
-            dataset,
-            views=settings["distill"]["views"],
-            unseen=settings["distill"]["unseen"],
-            threads=torch.get_num_threads(),
-            progress=bool(settings["trainer"]["progress"]),
-        )
+        targets = prepare_teaching(settings, module, dataset, teachers)
         trainer = fit(settings, module, dataset, compute, loggers, output, resume, targets)
         result = ship(settings, trainer, dataset, spec, loggers, output, teachers=teachers, beginning=beginning)
         failed = False
