@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -50,9 +52,9 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Writes Parquet in row groups; column types follow the first row."""
+    """Writes Parquet in row groups; column types follow the first rows unless `kinds` names them."""
 
-    def __init__(self, path: Path, columns: list[str]) -> None:
+    def __init__(self, path: Path, columns: list[str], kinds: Mapping[str, type] | None = None) -> None:
         try:
             import pyarrow.parquet as pq
         except ImportError as error:
@@ -61,6 +63,7 @@ class ParquetWriter:
         self._parquet = pq
         self._path = path
         self._columns = columns
+        self._kinds = kinds or {}
         self._rows: list[Row] = []
         self._file: Any = None
 
@@ -73,8 +76,15 @@ class ParquetWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        columns = zip(*self._rows, strict=True)
-        table = pa.table({name: list(values) for name, values in zip(self._columns, columns, strict=True)})
+        types: dict[type | None, Any] = {
+            str: pa.string(),
+            int: pa.int64(),
+            float: pa.float64(),
+            bool: pa.bool_(),
+            datetime: pa.timestamp("us", tz="UTC"),
+        }
+        columns = zip(self._columns, zip(*self._rows, strict=True), strict=True)
+        table = pa.table({name: pa.array(values, types.get(self._kinds.get(name))) for name, values in columns})
         if self._file is None:
             self._file = self._parquet.ParquetWriter(self._path, table.schema, compression="zstd")
         self._file.write_table(table)
@@ -90,20 +100,21 @@ class ParquetWriter:
             self._file.close()
 
 
-def open_table(path: Path, columns: list[str], suffix: str) -> TableWriter:
+def open_table(path: Path, columns: list[str], suffix: str, kinds: Mapping[str, type] | None = None) -> TableWriter:
     """Start a table.
 
     Args:
         path: of the file.
         columns: their names.
         suffix: `.csv` or `.parquet`, whatever `path` ends in.
+        kinds: `str`, `int`, `float`, `bool` or `datetime` of columns whose first values may all be missing.
 
     Raises:
         ConfigError: for another suffix.
         UserError: for Parquet without pyarrow.
     """
     check_suffix(suffix)
-    return CsvWriter(path, columns) if suffix.lower() == ".csv" else ParquetWriter(path, columns)
+    return CsvWriter(path, columns) if suffix.lower() == ".csv" else ParquetWriter(path, columns, kinds)
 
 
 def check_suffix(suffix: str) -> None:

@@ -1,0 +1,187 @@
+"""What the API says and takes, as pydantic models: the server documents them, clients and the frontend read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+#: x, y, width, height in pixels of the upright picture, from its upper left corner.
+Box = Annotated[
+    tuple[int, int, int, int],
+    # Said more simply than pydantic does, for the sake of client generators.
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}),
+]
+FaceMode = Literal["auto", "all", "none"]
+#: How a face came to be scored: found by the detector, named by the caller, searched for in vain (the whole picture was
+#: scored), or not searched for.
+FaceSearch = Literal["found", "given", "not_found", "skipped"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Answer(BaseModel):
+    """The apparent expression of one face, not what the person feels."""
+
+    predicted_emotion: str = Field(description="the most probable class", examples=["happy"])
+    confidence: Probability = Field(description="its calibrated probability")
+    uncertain: bool = Field(description="below the model's abstain threshold: treat it as no answer")
+    probabilities: dict[str, float] = Field(description="calibrated, by class; they sum to 1")
+    probs: list[float] = Field(description="the same in the order of the model's classes")
+
+
+class FaceAnswer(Answer):
+    """One face of a picture."""
+
+    prediction_id: str = Field(description="names this answer, in the log and for feedback")
+    box: Box | None = Field(description="where the face is; null if the whole picture was scored")
+
+
+class PredictResponse(Answer):
+    """One picture; the top level repeats the largest face."""
+
+    request_id: str
+    model_version: str
+    face: Box | None = Field(description="box of the largest face; null if the whole picture was scored")
+    face_search: FaceSearch = Field(description="`not_found`: a face was searched for in vain; trust the answer less")
+    faces: list[FaceAnswer] = Field(description="largest first; faces that the caller named, in the caller's order")
+
+
+class BatchEntry(BaseModel):
+    """One file of a batch: an answer or a problem."""
+
+    file: str = Field(description="as the caller named it")
+    result: PredictResponse | None = None
+    problem: Problem | None = None
+
+
+class BatchResponse(BaseModel):
+    """The files of a batch, in the caller's order."""
+
+    request_id: str
+    model_version: str
+    answered: int
+    failed: int
+    results: list[BatchEntry]
+
+
+class UrlRequest(BaseModel):
+    """A picture to fetch from a public http(s) address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        max_length=2048,
+        pattern="^[hH][tT][tT][pP][sS]?://",
+        json_schema_extra={"format": "uri"},
+        examples=["https://example.org/face.jpg"],
+    )
+    face: FaceMode = "auto"
+
+
+class ExplainResponse(BaseModel):
+    """Which parts of a face the answer rests on: the class's probability lost when a patch is covered."""
+
+    request_id: str
+    model_version: str
+    predicted_emotion: str
+    confidence: Probability
+    box: Box | None = Field(description="the part of the picture that the map lies over; null for all of it")
+    heatmap: list[list[float]] = Field(description="rows from the top, probability lost, may be negative")
+
+
+class FeedbackRequest(BaseModel):
+    """What a person says the expression looks like."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: str = Field(pattern=r"^[0-9a-f]{32}$", examples=["0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e"])
+    label: str = Field(min_length=1, max_length=64, examples=["sad"])
+
+
+class FeedbackResponse(BaseModel):
+    """Feedback that was taken down."""
+
+    prediction_id: str
+    label: str
+    agrees: bool = Field(description="whether the label is what the model said")
+
+
+class Welcome(BaseModel):
+    """`GET /` for programs."""
+
+    message: str
+    model_version: str
+    classes: list[str]
+    docs: str
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Whether requests should be sent here, and what is not as it should be."""
+
+    status: Literal["ok", "degraded", "not_ready"]
+    model_version: str | None
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong, by part: model, log, database, …")
+
+
+class ModelInfo(BaseModel):
+    """The model that answers."""
+
+    model_version: str
+    precision: str
+    spec: dict[str, Any]
+
+
+class ClassCount(BaseModel):
+    """How often a class was answered."""
+
+    label: str
+    count: int
+    uncertain: int
+    mean_confidence: float
+
+
+class TimeBucket(BaseModel):
+    """Answers within one stretch of time."""
+
+    start: datetime
+    count: int
+    uncertain: int
+    mean_confidence: float
+
+
+class Stats(BaseModel):
+    """What the prediction log holds."""
+
+    since: datetime
+    until: datetime
+    total: int
+    uncertain: int
+    mean_confidence: float | None
+    mean_latency_ms: float | None
+    classes: list[ClassCount]
+    timeline: list[TimeBucket]
+    models: dict[str, int] = Field(description="answers by model version")
+    feedback: int
+    feedback_agrees: int
+    statistics: dict[str, float] = Field(description="means of brightness, contrast and sharpness")
+    pending: int = Field(description="rows of the spool that the database does not have yet")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, media type `application/problem+json`."""
+
+    type: str = Field(description="a stable word, such as `truncated` or `too_large`", examples=["not_an_image"])
+    title: str
+    status: int
+    detail: str
+    request_id: str
+
+
+BatchEntry.model_rebuild()

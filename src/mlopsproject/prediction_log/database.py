@@ -1,0 +1,203 @@
+"""The database of the prediction log: connections, what its errors mean, and the one way in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import to_json
+from sqlalchemy import URL, Connection, Engine, Insert, Table, column, create_engine, event, select, table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
+
+from mlopsproject.core.errors import first_line
+from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable, NotMigrated, RowsRefused
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, predictions
+
+MIGRATE: Final = "Run: python -m mlopsproject.log_migrate"
+#: Seconds after which a server that does not answer counts as down, and that SQLite waits for another writer.
+_TIMEOUT: Final = 5
+_SERVER_OPTIONS: Final = {
+    "connect_timeout": _TIMEOUT,
+    "tcp_user_timeout": _TIMEOUT * 1000,
+    "keepalives_idle": _TIMEOUT,
+    "keepalives_interval": _TIMEOUT,
+    "keepalives_count": 2,
+    "application_name": "mlopsproject prediction log",
+}
+#: SQLSTATEs that blame a value, though the driver counts them among other errors: limits such as that of an index, and
+#: types that do not fit.
+_VALUE_STATES: Final = ("54", "42804", "42846")
+_UNDEFINED_TABLE: Final = "42P01"
+
+Record = tuple[Table, dict[str, Any]]
+
+
+def shown(url: URL) -> str:
+    """A database's address without passwords."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def open_engine(url: URL, *, begin: str = "BEGIN", timeout: int = _TIMEOUT) -> Engine:
+    """Make an engine; connects only when it is used.
+
+    Args:
+        url: of SQLite or PostgreSQL.
+        begin: how SQLite begins a transaction.
+        timeout: seconds that SQLite waits for another writer.
+    """
+    is_sqlite = url.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"timeout": timeout} if is_sqlite else dict(_SERVER_OPTIONS)
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in options.items() if name not in url.query},
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=_TIMEOUT,
+        hide_parameters=True,
+        json_serializer=lambda value: to_json(value).decode(),
+    )
+    if is_sqlite:
+        _set_up_sqlite(engine, begin)
+    return engine
+
+
+def _set_up_sqlite(engine: Engine, begin: str) -> None:
+    """Write-ahead log, commits that survive a power cut, and transactions that include changes of the schema."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # Otherwise the driver begins and commits on its own account.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+class Database:
+    """The log's database, opened when first used. Thread-safe.
+
+    Args:
+        url: of SQLite or PostgreSQL.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        module = sqlite if url.get_backend_name() == "sqlite" else postgresql
+        self._inserts: dict[Table, Insert] = {
+            table: module.insert(table).on_conflict_do_nothing() for table in (predictions, feedback)
+        }
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this machine."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection within a transaction, committed at the end.
+
+        Raises:
+            RowsRefused: for what the database does not take.
+            LogUnavailable: for other errors of the database.
+        """
+        if self.is_sqlite and not Path(str(self.url.database)).is_file():
+            # Connecting would make an empty one.
+            raise NotMigrated(f"There is no database {shown(self.url)} yet.", MIGRATE)
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise translate(error, self.url) from error
+
+    def check(self) -> None:
+        """See that the database answers and has the tables of this version.
+
+        Raises:
+            NotMigrated: if it is older.
+            DatabaseDown: if it does not answer, or is newer.
+        """
+        versions = table(VERSION_TABLE, column("version_num"))
+        with self.transaction() as connection:
+            revision = connection.scalar(select(versions.c.version_num)) or ""
+        if revision < HEAD:
+            raise NotMigrated(f"The database {shown(self.url)} has the log's tables of an older version.", MIGRATE)
+        if revision > HEAD:
+            raise too_new(self.url, revision)
+
+    def insert(self, records: Sequence[Record]) -> None:
+        """Add records in one transaction; those that are there already stay as they are.
+
+        Raises:
+            RowsRefused: if one of them cannot be stored; then none is.
+            LogUnavailable: if the database cannot be used.
+        """
+        by_table = defaultdict(list)
+        for target, record in records:
+            by_table[target].append(record)
+        try:
+            with self.transaction() as connection:
+                for target, values in by_table.items():
+                    connection.execute(self._inserts[target], values)
+        except (ValueError, TypeError, OverflowError) as error:
+            # SQLite's driver says so of values that no column can hold.
+            raise RowsRefused(f"A row cannot be stored: {first_line(error)}.") from error
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self.engine.dispose()
+
+
+def too_new(url: URL, revision: str) -> DatabaseDown:
+    """The error for a database that a newer version of this program has migrated."""
+    return DatabaseDown(
+        f"The database {shown(url)} is at revision {revision}, this version of mlopsproject knows up to {HEAD}.",
+        "Use a newer version of mlopsproject.",
+    )
+
+
+def translate(error: SQLAlchemyError, url: URL) -> LogUnavailable:
+    """Say what an error of the database means for the log."""
+    cause = getattr(error, "orig", None) or error
+    state = str(getattr(cause, "sqlstate", None) or "")
+    said = _without_password(first_line(cause), url)
+    if state == _UNDEFINED_TABLE or said.startswith("no such table"):
+        return NotMigrated(f"The database {shown(url)} lacks the log's tables.", MIGRATE)
+    if _is_about_rows(error, state):
+        return RowsRefused(f"The database does not take a row: {said}.")
+    return DatabaseDown(f"The database {shown(url)} cannot be used: {said}.")
+
+
+def _is_about_rows(error: SQLAlchemyError, state: str) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return False
+    if isinstance(error, DataError | IntegrityError) or state.startswith(_VALUE_STATES):
+        return True
+    if isinstance(error, InterfaceError | ProgrammingError):
+        # With a state it comes from the server, such as a missing right; without one the driver dislikes a value.
+        return not state
+    return isinstance(error, StatementError) and not isinstance(error, DatabaseError | DBAPIError)
+
+
+def _without_password(text: str, url: URL) -> str:
+    for secret in (url.password, url.query.get("password")):
+        if secret:
+            text = text.replace(str(secret), "***")
+    return text

@@ -1,0 +1,21 @@
+"""What can be wrong with the prediction log."""
+
+from __future__ import annotations
+
+from mlopsproject.core.errors import UserError
+
+
+class LogUnavailable(UserError):  # noqa: N818 - a state that callers wait out, named as they report it.
+    """Rows cannot be kept, or the database cannot be asked, for now."""
+
+
+class DatabaseDown(LogUnavailable):
+    """The database does not answer, or cannot be used as it is."""
+
+
+class NotMigrated(LogUnavailable):
+    """The database lacks the log's tables, or has those of an older version."""
+
+
+class RowsRefused(LogUnavailable):
+    """The database answers, but does not take these rows."""

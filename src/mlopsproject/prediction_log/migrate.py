@@ -1,0 +1,100 @@
+"""Bringing the database to the tables of this version."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import URL, Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from mlopsproject.core.errors import UserError
+from mlopsproject.prediction_log.database import open_engine, shown, too_new, translate
+from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE
+
+#: Of PostgreSQL's advisory lock: any number, as long as every version has the same.
+_LOCK: Final = 0x6D6C6F7073
+#: Seconds that a migration waits for another writer of SQLite.
+_PATIENCE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What a migration did.
+
+    Attributes:
+        database: its address, without passwords.
+        before: revision found; `None` for a database without the log's tables.
+        after: revision now.
+    """
+
+    database: str
+    before: str | None
+    after: str
+
+
+def migrate(settings: LogSettings) -> Migration:
+    """Bring the database to the tables of this version; a second process that does it meanwhile waits.
+
+    Raises:
+        LogUnavailable: if the database cannot be used, or a newer version of this program has migrated it.
+        UserError: if SQLite's folder cannot be written.
+    """
+    url = settings.url
+    with _alone_with_file(url):
+        engine = open_engine(url, begin="BEGIN IMMEDIATE", timeout=_PATIENCE)
+        try:
+            with engine.begin() as connection:
+                before = _upgrade(connection, url)
+        except SQLAlchemyError as error:
+            raise translate(error, url) from error
+        finally:
+            engine.dispose()
+    return Migration(shown(url), before, HEAD)
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for the packaged migrations, to run on a connection."""
+    config = Config()
+    config.set_main_option("script_location", "mlopsproject.prediction_log:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection, url: URL) -> str | None:
+    """Upgrade within the connection's transaction and give the revision found."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    before = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if before is not None and before > HEAD:
+        raise too_new(url, before)
+    command.upgrade(alembic_config(connection), "head")
+    return before
+
+
+@contextmanager
+def _alone_with_file(url: URL) -> Iterator[None]:
+    """Keep other migrations of the same SQLite file waiting."""
+    if url.get_backend_name() != "sqlite":
+        yield
+        return
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not the database itself: closing it here would end SQLite's own locks.
+        lock = path.with_name(f"{path.name}.lock").open("w")
+    except OSError as error:
+        fix = "Choose another DATA_DIR or DATABASE_URL."
+        raise UserError(f"The folder {path.parent} cannot be used: {error.strerror}.", fix) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""One module per revision; revisions are numbers that sort as text."""

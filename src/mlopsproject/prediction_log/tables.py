@@ -1,0 +1,149 @@
+"""The tables of the prediction log. Migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow
+
+#: Revision of the newest migration, which these tables are. Revisions sort as text.
+HEAD: Final = "0001"
+#: Where the revision of a database is kept; not Alembic's usual name, so that the database can be shared.
+VERSION_TABLE: Final = "prediction_log_version"
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, time zone aware: `timestamptz` in PostgreSQL; Unix seconds in SQLite, which has no such type."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of a database."""
+        return Double() if dialect.name == "sqlite" else DateTime(timezone=True)
+
+    def process_bind_param(self, value: datetime | float | None, dialect: Dialect) -> Any:
+        """Take a moment, or Unix seconds."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return value.timestamp() if isinstance(value, datetime) else float(value)
+        return value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's
+        """Give a moment."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+
+class whole_seconds(FunctionElement[int]):  # noqa: N801 - a function of SQL
+    """A moment as whole Unix seconds."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(whole_seconds, "sqlite")
+def _sqlite_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS INTEGER)"
+
+
+@compiles(whole_seconds, "postgresql")
+def _postgresql_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(FLOOR(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **options)})) AS BIGINT)"
+
+
+metadata = MetaData()
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("precision", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("predicted", Text, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("uncertain", Boolean, nullable=False),
+    Column("probabilities", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+    Column("face_search", Text, nullable=False),
+    Column("box_x", Integer),
+    Column("box_y", Integer),
+    Column("box_width", Integer),
+    Column("box_height", Integer),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("brightness", Double, nullable=False),
+    Column("contrast", Double, nullable=False),
+    Column("sharpness", Double, nullable=False),
+    Column("latency_ms", Double, nullable=False),
+    Index("ix_predictions_created_at", "created_at"),
+    Index("ix_predictions_model_version", "model_version"),
+)
+
+# No foreign key: feedback may arrive before its prediction, or after that was pruned, and is kept all the same.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("feedback_id", Text, primary_key=True),
+    Column("prediction_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_feedback_prediction_id", "prediction_id"),
+    Index("ix_feedback_created_at", "created_at"),
+)
+
+BOX: Final = ("box_x", "box_y", "box_width", "box_height")
+_FIELDS: Final = {
+    "prediction": (predictions, {field.name for field in fields(PredictionRow)}),
+    "feedback": (feedback, {field.name for field in fields(FeedbackRow)}),
+}
+
+
+def to_record(document: dict[str, Any]) -> tuple[Table, dict[str, Any]]:
+    """The table of a document, see `rows.to_document`, and its value per column. The document is used up.
+
+    Raises:
+        ValueError: if it is no row that this version knows.
+    """
+    table, names = _FIELDS.get(str(document.pop("kind", None)), (None, set()))
+    if table is None or document.keys() != names:
+        raise ValueError("not a row that this version of the program knows")
+    if table is predictions:
+        document.update(zip(BOX, document.pop("box") or (None,) * 4, strict=True))
+    return table, document
+
+
+def to_prediction(record: dict[str, Any]) -> PredictionRow:
+    """The row that a record of the table `predictions` was made of."""
+    values = dict(record)
+    box = tuple(values.pop(name) for name in BOX)
+    return PredictionRow(
+        **{**values, "created_at": values["created_at"].timestamp(), "box": None if None in box else box}
+    )

@@ -1,0 +1,241 @@
+"""Statistics, export and retention say and do what is in the database."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.prediction_rows import ids, make_row, make_rows, stored
+
+from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.prediction_log import prune as prune_module
+from mlopsproject.prediction_log.database import Database
+from mlopsproject.prediction_log.errors import LogUnavailable
+from mlopsproject.prediction_log.export import Selection, export, parse_moment
+from mlopsproject.prediction_log.prune import count_prunable, prune
+from mlopsproject.prediction_log.queries import bucket_width, find, stats
+from mlopsproject.prediction_log.rows import FeedbackRow, Row, to_document
+from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.tables import feedback, to_record
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SEVEN = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def at(minutes: float) -> float:
+    return (NOON + timedelta(minutes=minutes)).timestamp()
+
+
+def fill(database: Database, rows: Sequence[Row]) -> None:
+    database.insert([to_record(to_document(row)) for row in rows])
+
+
+def test_a_row_comes_back_as_it_was(database: Database) -> None:
+    rows = [make_row(created_at=at(0)), make_row(created_at=at(0.123), box=None, uncertain=True)]
+    fill(database, rows)
+    assert [find(database, row.prediction_id) for row in rows] == rows
+    assert find(database, "0" * 32) is None
+
+
+def test_statistics_add_up(database: Database) -> None:
+    rows = [
+        make_row(created_at=at(1), predicted="happy", confidence=0.9, latency_ms=2.0, brightness=0.2),
+        make_row(created_at=at(2), predicted="happy", confidence=0.5, latency_ms=4.0, brightness=0.4, uncertain=True),
+        make_row(created_at=at(31), predicted="sad", confidence=0.7, model_version="other"),
+    ]
+    outside = [make_row(created_at=at(-0.01)), make_row(created_at=at(60))]
+    fill(database, [*rows, *outside])
+    found = stats(database, NOON, NOON + timedelta(hours=1), pending=7)
+    assert (found.total, found.uncertain, found.pending) == (3, 1, 7)
+    assert found.mean_confidence == pytest.approx(0.7)
+    assert found.mean_latency_ms == pytest.approx((2 + 4 + 3.5) / 3)
+    assert found.models == {"tiny-0123456789ab": 2, "other": 1}
+    assert found.statistics == pytest.approx({"brightness": 1.1 / 3, "contrast": 0.25, "sharpness": 0.125})
+    happy, sad = found.classes
+    assert (happy.label, happy.count, happy.uncertain, happy.mean_confidence) == ("happy", 2, 1, pytest.approx(0.7))
+    assert (sad.label, sad.count, sad.uncertain, sad.mean_confidence) == ("sad", 1, 0, pytest.approx(0.7))
+    assert len(found.timeline) == 60
+    assert [bucket.start.minute for bucket in found.timeline] == list(range(60))
+    assert {bucket.start.minute: bucket.count for bucket in found.timeline if bucket.count} == {1: 1, 2: 1, 31: 1}
+
+
+def test_statistics_of_nothing_are_nothing(database: Database) -> None:
+    found = stats(database, NOON, NOON + timedelta(days=1), pending=0)
+    assert (found.total, found.mean_confidence, found.mean_latency_ms, found.classes) == (0, None, None, [])
+    assert (found.models, found.statistics, found.feedback, found.feedback_agrees) == ({}, {}, 0, 0)
+    assert {bucket.count for bucket in found.timeline} == {0}
+
+
+def test_feedback_counts_once_per_answer_and_the_newest_of_it_counts(database: Database) -> None:
+    first, second, third = rows = [make_row(created_at=at(-1), predicted="happy") for _ in range(3)]
+    labels = [
+        FeedbackRow(first.prediction_id, "sad", created_at=at(1)),
+        FeedbackRow(first.prediction_id, "happy", created_at=at(2)),
+        FeedbackRow(second.prediction_id, "sad", created_at=at(3)),
+        FeedbackRow(third.prediction_id, "happy", created_at=at(-1)),
+        FeedbackRow("0" * 32, "happy", created_at=at(4)),
+    ]
+    fill(database, [*rows, *labels])
+    found = stats(database, NOON, NOON + timedelta(hours=1), pending=0)
+    assert (found.feedback, found.feedback_agrees) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("span", "width"),
+    [
+        (timedelta(seconds=20), 1),
+        (timedelta(hours=1), 60),
+        (timedelta(days=1), 1800),
+        (timedelta(days=7), 10_800),
+        (timedelta(days=365), 604_800),
+        (timedelta(days=36_500), 52_560_001),
+    ],
+)
+def test_a_timeline_has_a_sensible_number_of_stretches(database: Database, span: timedelta, width: int) -> None:
+    assert bucket_width(NOON, NOON + span) == width
+    timeline = stats(database, NOON, NOON + span, pending=0).timeline
+    assert 20 <= len(timeline) <= 61
+    assert timeline[0].start <= NOON
+    assert timeline[-1].start < NOON + span
+    assert {(b.start - a.start).total_seconds() for a, b in itertools.pairwise(timeline)} == {width}
+
+
+def test_every_row_is_in_the_timeline_whatever_the_ends(database: Database) -> None:
+    fill(database, [make_row(created_at=at(minute)) for minute in range(0, 180, 7)])
+    since, until = NOON + timedelta(minutes=6.5), NOON + timedelta(minutes=133.1)
+    found = stats(database, since, until, pending=0)
+    assert sum(bucket.count for bucket in found.timeline) == found.total == 19
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def mixed(database: Database) -> Database:
+    """Rows of a five-class and a seven-class model, some with feedback, in no order."""
+    five = [make_row(created_at=at(minute)) for minute in (3, 1)]
+    seven = make_row(
+        created_at=at(2), model_version="seven", probabilities=dict.fromkeys(SEVEN, 1 / 7), box=None, uncertain=True
+    )
+    labels = [
+        FeedbackRow(five[0].prediction_id, label, created_at=at(4 + n)) for n, label in enumerate(["sad", "fear"])
+    ]
+    fill(database, [*five, seven, *labels])
+    return database
+
+
+def test_a_csv_export_has_a_row_per_answer_and_a_column_per_class(mixed: Database, tmp_path: Path) -> None:
+    result = export(mixed, tmp_path / "new" / "log.csv", Selection(), progress=False)
+    assert (result.rows, result.with_feedback, result.classes) == (3, 1, sorted(SEVEN))
+    rows = read_csv(result.output)
+    assert [row["created_at"] for row in rows] == [f"2026-03-01 12:0{minute}:00+00:00" for minute in (1, 2, 3)]
+    assert [row["p_disgust"] for row in rows] == ["", str(1 / 7), ""]
+    assert [row["feedback"] for row in rows] == ["", "", "fear"]
+    assert [(row["box_x"], row["box_height"], row["uncertain"]) for row in rows[:2]] == [
+        ("10", "120", "false"),
+        ("", "", "true"),
+    ]
+
+
+def test_a_parquet_export_has_types_also_where_the_first_values_are_missing(mixed: Database, tmp_path: Path) -> None:
+    export(mixed, tmp_path / "log.parquet", Selection(), progress=False)
+    table = pq.read_table(tmp_path / "log.parquet")
+    types = {name: str(table.schema.field(name).type) for name in ("created_at", "box_x", "p_disgust", "feedback")}
+    assert types == {
+        "created_at": "timestamp[us, tz=UTC]",
+        "box_x": "int64",
+        "p_disgust": "double",
+        "feedback": "string",
+    }
+    assert table["created_at"].to_pylist() == [NOON + timedelta(minutes=minute) for minute in (1, 2, 3)]
+    assert table["feedback"].to_pylist() == [None, None, "fear"]
+
+
+def test_an_export_of_many_chunks_misses_no_row(database: Database, tmp_path: Path) -> None:
+    rows = [make_row(created_at=at(number // 3)) for number in range(4500)]
+    fill(database, rows)
+    assert export(database, tmp_path / "log.csv", Selection(), progress=False).rows == 4500
+    assert sorted(ids(rows)) == sorted(row["prediction_id"] for row in read_csv(tmp_path / "log.csv"))
+
+
+def test_a_selection_is_exported_alone(mixed: Database, tmp_path: Path) -> None:
+    def exported(**selection: object) -> int:
+        return export(mixed, tmp_path / "log.csv", Selection(**selection), progress=False).rows  # type: ignore[arg-type]
+
+    assert exported(since=NOON + timedelta(minutes=2)) == 2
+    assert exported(until=NOON + timedelta(minutes=2)) == 1
+    assert exported(model_version="seven") == 1
+    assert "p_disgust" in read_csv(tmp_path / "log.csv")[0]
+    assert exported(since=NOON + timedelta(minutes=3)) == 1
+    assert "p_disgust" not in read_csv(tmp_path / "log.csv")[0]
+
+
+def test_an_export_of_nothing_is_an_error_and_leaves_the_old_table(mixed: Database, tmp_path: Path) -> None:
+    target = tmp_path / "log.csv"
+    target.write_text("old")
+    with pytest.raises(DataError, match=r"holds no row of since=.*, model_version=none"):
+        export(mixed, target, Selection(since=NOON, model_version="none"), progress=False)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.glob("*log.csv*")] == ["log.csv"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("log.xlsx", "output ends in '.xlsx'"), ("folder.csv", "is a folder")])
+def test_an_impossible_output_is_refused(database: Database, tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ConfigError, match=said):
+        export(database, tmp_path / name, Selection(), progress=False)
+
+
+def test_an_export_before_the_migration_says_what_to_run(tmp_path: Path) -> None:
+    database = Database(LogSettings(data_dir=tmp_path).url)
+    with pytest.raises(LogUnavailable, match=r"python -m mlopsproject\.log_migrate"):
+        export(database, tmp_path / "log.csv", Selection(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (None, None),
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T13:00:00+01:00", NOON),
+        ("2026-03-01 12:00", NOON),
+    ],
+)
+def test_moments_are_read_as_people_write_them(text: str | None, moment: datetime | None) -> None:
+    assert parse_moment("since", text) == moment
+
+
+def test_a_moment_that_is_none_names_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"since=yesterday is not possible\. Give a date such as"):
+        parse_moment("since", "yesterday")
+
+
+def test_old_rows_go_with_their_feedback_and_newer_ones_stay(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune_module, "_BATCH", 3)
+    old = [make_row(created_at=at(-minute)) for minute in range(1, 8)]
+    new = make_rows(2, created_at=at(0))
+    kept = [
+        FeedbackRow(new[0].prediction_id, "sad", created_at=at(1)),
+        # By a clock that is behind.
+        FeedbackRow(new[1].prediction_id, "sad", created_at=at(-1)),
+        FeedbackRow("1" * 32, "sad", created_at=at(2)),
+    ]
+    gone = [FeedbackRow(old[3].prediction_id, "sad", created_at=at(1)), FeedbackRow("2" * 32, "sad", created_at=at(-2))]
+    fill(database, [*old, *new, *kept, *gone])
+    counted = count_prunable(database, NOON)
+    assert (counted.predictions, counted.feedback) == (7, 2)
+    assert len(stored(database)) == 9
+    assert prune(database, NOON) == counted
+    assert stored(database) == ids(new)
+    assert sorted(stored(database, feedback)) == sorted([*ids(new), "1" * 32])
+    assert prune(database, NOON) == count_prunable(database, NOON)
+    assert count_prunable(database, NOON).predictions == 0
