@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from mlopsproject import Predictor
 from mlopsproject.core.batch_scoring import score
 from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.core.faces import FaceFinder, crop
+from mlopsproject.data.synthetic import sample_face
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +243,77 @@ def test_a_url_that_gives_too_much_is_cut_off(web, predictor, tmp_path, monkeypa
     monkeypatch.setattr("mlopsproject.core.picture_sources._URL_BYTES", 100)
     with pytest.raises(DataError, match="1 too_large"):
         score(f"{web}/face.png", predictor, tmp_path / "out.csv", progress=False)
+
+
+# Faces of the pictures
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with two faces, with one, and with none."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, places in (("a-two", ((20, 20, 60), (170, 30, 110))), ("b-one", ((90, 40, 90),)), ("c-none", ())):
+        picture = Image.new("L", (320, 190), 128)
+        for x, y, side in places:
+            drawn = Image.fromarray(sample_face("happy", 3, seed=0)).resize((side, side), Image.Resampling.BICUBIC)
+            around = Image.fromarray(np.pad(np.asarray(drawn), side // 5, mode="edge"))
+            picture.paste(around, (x - side // 5, y - side // 5))
+        picture.save(folder / f"{name}.png")
+    return folder
+
+
+def score_faces(photos: Path, predictor: Predictor, output: Path, faces: str) -> list[tuple[str, dict[str, str]]]:
+    score(photos, predictor, output, faces=faces, progress=False)
+    return [(Path(row["path"]).stem, row) for row in read_csv(output)]
+
+
+def test_the_largest_face_is_scored_and_a_missed_one_is_told(photos, predictor, tmp_path):
+    rows = score_faces(photos, predictor, tmp_path / "out.csv", "largest")
+    assert list(rows[0][1])[:6] == ["path", "face_search", "x", "y", "w", "h"]
+    assert [(name, row["face_search"]) for name, row in rows] == [
+        ("a-two", "found"), ("b-one", "found"), ("c-none", "not_found"),
+    ]  # fmt: skip
+    finder = FaceFinder()
+    for name, row in rows:
+        picture = Image.open(photos / f"{name}.png")
+        found = finder.find(picture)
+        box = (int(row["x"]), int(row["y"]), int(row["w"]), int(row["h"])) if found else None
+        assert box == (found[0] if found else None)
+        (expected,) = predictor.predict(crop(picture, box) if box else picture)
+        assert float(row["confidence"]) == pytest.approx(expected.confidence, abs=1e-6)
+    assert rows[2][1]["x"] == ""
+
+
+def test_all_faces_have_a_row_each_the_largest_first(photos, predictor, tmp_path):
+    rows = score_faces(photos, predictor, tmp_path / "out.csv", "all")
+    assert [name for name, _ in rows] == ["a-two", "a-two", "b-one", "c-none"]
+    assert int(rows[0][1]["w"]) > int(rows[1][1]["w"])
+
+
+def test_missed_faces_are_counted_and_pictures_stay_pictures(photos, predictor, tmp_path):
+    result = score(photos, predictor, tmp_path / "out.csv", faces="all", batch_size=1, progress=False)
+    assert (result.scored, result.missed, result.failed) == (3, 1, 0)
+    assert sum(result.labels.values()) == 4
+
+
+def test_boxes_are_in_the_pixels_of_the_file_though_large_jpegs_are_decoded_smaller(photos, predictor, tmp_path):
+    with Image.open(photos / "b-one.png") as picture:
+        (tmp_path / "large").mkdir()
+        picture.resize((3200, 1900)).save(tmp_path / "large" / "one.jpg")
+    score(tmp_path / "large", predictor, tmp_path / "out.csv", faces="largest", progress=False)
+    (row,) = read_csv(tmp_path / "out.csv")
+    middle = int(row["x"]) + int(row["w"]) / 2, int(row["y"]) + int(row["h"]) / 2
+    assert middle == pytest.approx((1350, 850), abs=100)
+    assert 600 < int(row["w"]) < 1000
+
+
+def test_parquet_keeps_boxes_as_numbers_even_if_there_are_none(photos, predictor, tmp_path):
+    score(photos / "c-none.png", predictor, tmp_path / "out.parquet", faces="largest", progress=False)
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert str(table.schema.field("x").type) == "int64"
+    assert table["x"].to_pylist() == [None]
+
+
+def test_another_word_for_faces_is_refused(photos, predictor, tmp_path):
+    with pytest.raises(ConfigError, match=r"faces='each' is unknown"):
+        score(photos, predictor, tmp_path / "out.csv", faces="each", progress=False)

@@ -4,59 +4,39 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mlopsproject.core.checks import check_whole
-from mlopsproject.core.errors import ConfigError, DataError, ImageError
-from mlopsproject.core.files import staging_folder, sync
+from mlopsproject.core.checks import check_choice, check_whole
+from mlopsproject.core.errors import ImageError
+from mlopsproject.core.face_inputs import FACES_WANTED, FaceInputs, FacesWanted, face_inputs
+from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.picture_sources import Entry, find_pictures
-from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.preprocess import load_input
+from mlopsproject.core.predictor import Prediction, Predictor
+from mlopsproject.core.preprocess import MIN_JPEG_SIDE, decode_image
+from mlopsproject.core.score_output import (
+    BOX_COLUMNS,
+    ScoreOutput,
+    ScoringResult,
+    check_output,
+    error_file,
+    open_output,
+    progress_bar,
+)
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.tables import Row, TableWriter, check_suffix, open_table
+from mlopsproject.core.tables import Row
 
-ERROR_COLUMNS: Final = ["path", "reason", "detail"]
 #: Batches being decoded ahead of the network.
 _AHEAD: Final = 4
 
-_Decoded = list[tuple[Entry, NDArray[np.uint8] | ImageError]]
-
-
-@dataclass
-class ScoringResult:
-    """What a scoring run did.
-
-    Attributes:
-        output: the table of predictions.
-        scored: pictures in it.
-        failed: pictures that could not be used.
-        errors: the table of those, ``None`` when there are none.
-        uncertain: scored pictures below the abstain threshold.
-        labels: scored pictures per label.
-        reasons: failed pictures per reason.
-        seconds: wall time.
-    """
-
-    output: Path
-    scored: int = 0
-    failed: int = 0
-    errors: Path | None = None
-    uncertain: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
+_Decoded = list[tuple[Entry, FaceInputs | ImageError]]
+_Load = Callable[[Entry], FaceInputs | ImageError]
 
 
 def score(
@@ -64,6 +44,8 @@ def score(
     predictor: Predictor,
     output: Path,
     *,
+    faces: FacesWanted = "none",
+    finder: FaceFinder | None = None,
     batch_size: int = 64,
     workers: int | None = None,
     progress: bool = True,
@@ -71,55 +53,42 @@ def score(
     """Score every picture of a source; memory does not grow with their number.
 
     The table has the columns `path, label, confidence, uncertain, p_<class>…, model_version`, in the order of the
-    source. Pictures that cannot be used go to `<output>.errors.csv` (`path, reason, detail`) instead. Both appear when
-    they are complete and replace older ones.
+    source. With `faces` other than `none` there are also `face_search` and the box `x, y, w, h` in pixels of the
+    upright picture, and a row for each face; a picture in which none is found is scored as a whole, which
+    `face_search` says with `not_found`. Pictures that cannot be used go to `<output>.errors.csv` (`path, reason,
+    detail`) instead. Both appear when they are complete and replace older ones.
 
     Args:
         source: a picture, a folder, a `.txt` or `.csv` list, or a URL; see `picture_sources.find_pictures`.
         predictor: the model.
         output: a `.csv` or `.parquet` file.
+        faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
+        finder: searches; by default OpenCV's Haar cascade.
         batch_size: pictures per inference.
         workers: threads that decode; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Raises:
         DataError: if there is no picture at all, or none that can be used.
-        ConfigError: if `output` is neither CSV nor Parquet, or is a folder or the source itself; for a number below 1.
+        ConfigError: if `output` is neither CSV nor Parquet, or is a folder or the source itself; for a number below 1
+            or another word for `faces`.
         UserError: for a full disk or a folder that cannot be written.
     """
-    errors = output.with_name(f"{output.name}.errors.csv")
-    _check(source, output, batch_size, workers)
-    result = ScoringResult(output)
-    start = time.perf_counter()
-    own = {output.resolve(), errors.resolve()}
-    with staging_folder(output.parent) as place:
-        columns = ["path", "label", "confidence", "uncertain", *(f"p_{name}" for name in predictor.spec.classes)]
-        with (
-            open_table(place / "scored", [*columns, "model_version"], output.suffix) as table,
-            open_table(place / "errors", ERROR_COLUMNS, ".csv") as error_table,
-        ):
-            for batch in _batches(partial(_entries, source, own), predictor.spec.input, batch_size, workers, progress):
-                _score_batch(batch, predictor, table, error_table, result)
-        errors.unlink(missing_ok=True)
-        if result.failed:
-            _replace(place / "errors", errors)
-            result.errors = errors
-        if not result.scored:
-            raise _nothing_scored(source, result)
-        _replace(place / "scored", output)
-    result.seconds = time.perf_counter() - start
-    return result
-
-
-def _check(source: str | Path, output: Path, batch_size: int, workers: int | None) -> None:
-    """Refuse before any work what cannot end well."""
-    check_suffix(output.suffix)
-    if Path(source).resolve() == output.resolve():
-        raise ConfigError(f"output={output} would overwrite the input.", "Give the output another name.")
-    if output.is_dir():
-        raise ConfigError(f"output={output} is a folder.", "Give the name of a file.")
+    check_output(source, output)
+    check_choice("faces", faces, FACES_WANTED)
     check_whole("batch_size", batch_size, lowest=1)
     check_whole("workers", workers, lowest=1, optional=True)
+    if faces != "none" and finder is None:
+        finder = FaceFinder()
+    own = {output.resolve(), error_file(output).resolve()}
+    load = partial(_load, spec=predictor.spec.input, faces=faces, finder=finder)
+    where = [] if faces == "none" else ["face_search", *BOX_COLUMNS]
+    probabilities = [f"p_{name}" for name in predictor.spec.classes]
+    columns = ["path", *where, "label", "confidence", "uncertain", *probabilities, "model_version"]
+    with open_output(source, output, columns, dict.fromkeys(BOX_COLUMNS, int)) as tables:
+        for batch in _batches(partial(_entries, source, own), load, batch_size, workers, progress):
+            _score_batch(batch, predictor, tables, batch_size, with_boxes=faces != "none")
+    return tables.result
 
 
 def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
@@ -132,51 +101,47 @@ def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
 
 
 def _score_batch(
-    batch: _Decoded, predictor: Predictor, table: TableWriter, error_table: TableWriter, result: ScoringResult
+    batch: _Decoded, predictor: Predictor, tables: ScoreOutput, batch_size: int, *, with_boxes: bool
 ) -> None:
-    good = [(entry, pixels) for entry, pixels in batch if not isinstance(pixels, ImageError)]
-    bad = [(entry, error) for entry, error in batch if isinstance(error, ImageError)]
+    good = [(entry, found) for entry, found in batch if isinstance(found, FaceInputs)]
     if good:
-        predictions = predictor.predict_inputs(np.stack([pixels for _, pixels in good]), batch_size=len(good))
-        rows: list[Row] = [
-            (
-                entry.name,
-                found.label,
-                found.confidence,
-                found.uncertain,
-                *found.probabilities.values(),
-                found.model_version,
-            )
-            for (entry, _), found in zip(good, predictions, strict=True)
-        ]
-        table.write(rows)
-        result.scored += len(rows)
-        result.uncertain += sum(found.uncertain for found in predictions)
-        result.labels.update(found.label for found in predictions)
-    error_table.write([(entry.name, error.reason, error.message) for entry, error in bad])
-    result.failed += len(bad)
-    result.reasons.update(error.reason for _, error in bad)
+        inputs = np.concatenate([found.inputs for _, found in good])
+        predictions = predictor.predict_inputs(inputs, batch_size=batch_size)
+        answers = iter(predictions)
+        rows: list[Row] = []
+        for entry, found in good:
+            for box in found.boxes:
+                where = (found.search, *(box or (None,) * len(BOX_COLUMNS))) if with_boxes else ()
+                rows.append((entry.name, *where, *answer_cells(next(answers))))
+        tables.write(rows, predictions)
+        tables.result.scored += len(good)
+        tables.result.missed += sum(found.search == "not_found" for _, found in good)
+    for entry, error in batch:
+        if isinstance(error, ImageError):
+            tables.fail(entry.name, error)
+
+
+def answer_cells(found: Prediction) -> Row:
+    """A prediction's cells: label, confidence, uncertain, a probability for each class, and the bundle's name."""
+    return found.label, found.confidence, found.uncertain, *found.probabilities.values(), found.model_version
 
 
 def _batches(
-    entries: Callable[[], Iterator[Entry]], spec: InputSpec, batch_size: int, workers: int | None, progress: bool
+    entries: Callable[[], Iterator[Entry]], load: _Load, batch_size: int, workers: int | None, progress: bool
 ) -> Iterator[_Decoded]:
     """Decode in threads, a few batches ahead; the bar moves when a batch has been used."""
     threads = workers or min(os.cpu_count() or 1, 8)
     # A count first costs a second per million files and buys an honest estimate of the time left.
     total = sum(1 for _ in entries()) if progress else None
-    text = TextColumn("[progress.description]{task.description}")
-    columns = (text, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     waiting: deque[Future[_Decoded]] = deque()
-    start, done = time.perf_counter(), 0
+    done = 0
     with (
-        Progress(*columns, console=Console(stderr=True), disable=not progress) as bar,
+        progress_bar(total, shown=progress) as move,
         ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool,
     ):
-        task = bar.add_task("Scoring", total=total, rate="")
         for chunk in itertools.chain(_chunks(entries(), batch_size), itertools.repeat(None)):
             if chunk is not None:
-                waiting.append(pool.submit(_decode, chunk, spec))
+                waiting.append(pool.submit(_decode, chunk, load))
                 if len(waiting) < threads + _AHEAD:
                     continue
             if not waiting:
@@ -184,7 +149,7 @@ def _batches(
             batch = waiting.popleft().result()
             yield batch
             done += len(batch)
-            bar.update(task, completed=done, rate=f"{done / (time.perf_counter() - start):,.0f}/s")
+            move(done)
 
 
 def _chunks(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
@@ -192,28 +157,13 @@ def _chunks(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     yield from iter(lambda: list(itertools.islice(iterator, size)), [])
 
 
-def _decode(entries: list[Entry], spec: InputSpec) -> _Decoded:
-    return [(entry, _load(entry, spec)) for entry in entries]
+def _decode(entries: list[Entry], load: _Load) -> _Decoded:
+    return [(entry, load(entry)) for entry in entries]
 
 
-def _load(entry: Entry, spec: InputSpec) -> NDArray[np.uint8] | ImageError:
+def _load(entry: Entry, spec: InputSpec, faces: FacesWanted, finder: FaceFinder | None) -> FaceInputs | ImageError:
     try:
-        return load_input(entry.read(), spec)
+        image = decode_image(entry.read(), min_jpeg_side=max(MIN_JPEG_SIDE, spec.size))
     except ImageError as error:
         return error
-
-
-def _nothing_scored(source: str | Path, result: ScoringResult) -> DataError:
-    if not result.failed:
-        return DataError(
-            f"input={source} holds no pictures.", "Give a picture, a folder, a .txt or .csv list, or a URL."
-        )
-    reasons = ", ".join(f"{count} {reason}" for reason, count in result.reasons.most_common())
-    return DataError(
-        f"None of the {result.failed} picture(s) of input={source} can be used ({reasons}).", f"See {result.errors}."
-    )
-
-
-def _replace(finished: Path, target: Path) -> None:
-    sync(finished)
-    finished.replace(target)
+    return face_inputs(image, faces, spec, finder)
