@@ -5,6 +5,7 @@ Jobs take config overrides: `uv run invoke train -o epochs=5 -o model=reference`
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -23,6 +24,12 @@ def _run(c: Context, command: str) -> None:
     )
     if result is None or result.exited:
         raise Exit(code=result.exited if result else 1)
+
+
+def _serve(c: Context, name: str, **settings: object) -> None:
+    """Run `python -m mlopsproject.<name>`; settings that were given go before those of the environment."""
+    os.environ.update({key: str(value) for key, value in settings.items() if value is not None})
+    _run(c, f"{PYTHON} -m mlopsproject.{name}")
 
 
 def _job(c: Context, name: str, override: list[str]) -> None:
@@ -90,8 +97,55 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed, latency, or a bundle against its checkpoint (what=train, import, parity or latency)."""
+    """Measure speed, latency, or a bundle against its checkpoint (what=train, import, parity, latency or serving)."""
     _job(c, "benchmark", override)
+
+
+@task(
+    help={
+        "port": "to listen on (PORT, 8000)",
+        "workers": "processes (WORKERS, 1)",
+        "model": "which (MODEL_URI, production)",
+    }
+)
+def api(c, port=None, workers=None, model=None):
+    """Serve a model over HTTP; settings come from the environment or .env, see .env.example."""
+    _serve(c, "api", PORT=port, WORKERS=workers, MODEL_URI=model)
+
+
+@task(
+    help={
+        "port": "to listen on (FRONTEND_PORT, 8501)",
+        "backend": "address of the API (BACKEND, http://localhost:8000)",
+    }
+)
+def frontend(c, port=None, backend=None):
+    """Serve the page where people upload faces; it needs an API (`invoke api`)."""
+    _serve(c, "frontend", FRONTEND_PORT=port, BACKEND=backend)
+
+
+@task
+def log_migrate(c):
+    """Bring the prediction log's database to this version's tables (DATABASE_URL)."""
+    _serve(c, "log_migrate")
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def log_export(c, override):
+    """Write the prediction log to CSV or Parquet (output=, since=, until=)."""
+    _job(c, "log_export", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def log_prune(c, override):
+    """Delete old rows of the prediction log (keep_days=, dry_run=)."""
+    _job(c, "log_prune", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def load_test(c, override):
+    """Send good and bad pictures to an API, print its figures and compare what it answered with its log (host=)."""
+    _job(c, "load_test", override)
 
 
 @task(
@@ -110,7 +164,7 @@ def sample_data(c, out, images=2600, seed=0, drift=False):
 
 @task(
     help={
-        "slow": "run the slow tests instead: real training, servers, large data",
+        "slow": "run the slow tests instead: real training, servers, a browser, large data",
         "coverage": "measure coverage of src/ and fail under 90 %",
         "args": "more arguments for pytest, in quotes",
     }

@@ -1,10 +1,10 @@
-"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency`."""
+"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -14,6 +14,9 @@ from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice
 from mlopsproject.data.benchmark import benchmark_import
 from mlopsproject.evaluation.latency import latency_of_bundle
+
+#: The key of figures that are held against something.
+BARS: Final = "bars"
 
 
 def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
@@ -30,6 +33,8 @@ def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
     (output / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     console = Console()
     console.print(_table(what, figures))
+    if BARS in figures:
+        console.print(_bars(figures[BARS]))
     console.print(f"Figures: {output / 'benchmark.json'}", soft_wrap=True, highlight=False)
     return figures
 
@@ -55,7 +60,14 @@ def _latency(settings: dict[str, Any]) -> dict[str, Any]:
     return latency_of_bundle(**settings)
 
 
-WHAT = {"train": _train, "import": _import, "parity": _parity, "latency": _latency}
+def _serving(settings: dict[str, Any]) -> dict[str, Any]:
+    # A server's libraries, and a second for them.
+    from mlopsproject.load.serving_benchmark import benchmark_serving
+
+    return benchmark_serving(**settings)
+
+
+WHAT = {"train": _train, "import": _import, "parity": _parity, "latency": _latency, "serving": _serving}
 
 
 def _table(what: str, figures: dict[str, Any]) -> Table:
@@ -63,6 +75,8 @@ def _table(what: str, figures: dict[str, Any]) -> Table:
     table.add_column("")
     table.add_column("measured", justify="right")
     for name, value in figures.items():
+        if name == BARS:
+            continue
         if isinstance(value, dict):
             table.add_section()
             table.add_row(f"[bold]{name}", "")
@@ -70,6 +84,19 @@ def _table(what: str, figures: dict[str, Any]) -> Table:
                 table.add_row(f"  {key}", _number(inner))
         else:
             table.add_row(name, _number(value))
+    return table
+
+
+def _bars(bars: dict[str, dict[str, Any]]) -> Table:
+    """What was measured beside what it should be; figures without a bar are only shown."""
+    table = Table(title="bars")
+    table.add_column("")
+    for column in ("measured", "bar"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for name, figure in bars.items():
+        verdict = {True: "[green]met", False: "[bold red]missed", None: ""}[figure["met"]]
+        table.add_row(name, _number(figure["measured"]), figure["bar"] or "", verdict)
     return table
 
 

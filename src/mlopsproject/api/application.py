@@ -1,0 +1,106 @@
+"""Building the application."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+import mlopsproject
+from mlopsproject.api import openapi
+from mlopsproject.api.middleware import INFO, RequestMiddleware
+from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
+from mlopsproject.api.routes import explain, feedback, pages, predict, status
+from mlopsproject.api.routes.direct import DirectRoute
+from mlopsproject.api.service import Service
+from mlopsproject.api.settings import ApiSettings
+from mlopsproject.core.errors import UserError
+from mlopsproject.prediction_log.settings import LogSettings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | None = None) -> FastAPI:
+    """Build the application; nothing is loaded before it starts.
+
+    Args:
+        settings: of the API; by default from the environment and `.env`.
+        log_settings: of the prediction log, likewise.
+
+    Raises:
+        ConfigError: if a setting is impossible.
+    """
+    settings = settings or ApiSettings.read()
+    service = Service(settings, log_settings or LogSettings.read())
+    app = FastAPI(
+        title=openapi.TITLE,
+        description=openapi.DESCRIPTION,
+        version=mlopsproject.__version__,
+        openapi_tags=openapi.TAGS,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    app.state.service = service
+    for module in (predict, explain, feedback, pages, status):
+        module.add_routes(app)
+    # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
+    app.router.routes.sort(key=lambda route: not isinstance(route, DirectRoute))
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_middleware(RequestMiddleware, service=service)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["X-API-Key", "X-Request-ID", "Content-Type"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.openapi = openapi.documented(app, with_key=settings.api_key is not None)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    try:
+        await service.start()
+    except UserError as error:
+        app.state.startup_error = error
+        await service.stop()
+        raise
+    # What is there now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    model = service.loaded_model().predictor
+    logger.info(
+        "%s (%s) answers; the log is kept in %s.", model.model_version, model.precision, service.log_settings.data_dir
+    )
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        await service.stop()
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _respond(request, ProblemError.of(error))
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return _respond(request, invalid(describe(error.errors())))
+
+
+def _respond(request: Request, problem: ProblemError) -> Response:
+    body = problem.body(request.scope[INFO].request_id)
+    return Response(body, problem.status_code, problem.headers, media_type=MEDIA_TYPE)

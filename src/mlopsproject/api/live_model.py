@@ -1,0 +1,111 @@
+"""The model that answers: loaded once per process, and replaced when its alias moves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlopsproject.api.metrics import Metrics, ModelMetrics
+from mlopsproject.core.bundle import open_bundle
+from mlopsproject.core.errors import UserError
+from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.spec import Precision
+from mlopsproject.core.store import find_bundle, resolve_bundle
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model with everything that belongs to it. A request takes it once and keeps it to its end.
+
+    Attributes:
+        predictor: warm.
+        metrics: of its answers.
+    """
+
+    predictor: Predictor
+    metrics: ModelMetrics
+
+    @property
+    def version(self) -> str:
+        """The bundle's name."""
+        return self.predictor.model_version
+
+
+class LiveModel:
+    """Holds the model that answers now.
+
+    Args:
+        uri: as `MODEL_URI`.
+        store: as `MODEL_STORE`.
+        precision: as `MODEL_PRECISION`.
+        metrics: where its metrics and its replacements are counted.
+    """
+
+    def __init__(self, uri: str, store: str, precision: Precision | None, metrics: Metrics) -> None:
+        self._uri = uri
+        self._store = store
+        self._precision = precision
+        self._metrics = metrics
+        #: The model that answers; `None` until `load`.
+        self.current: LoadedModel | None = None
+        #: Why the model that the alias names now does not answer, if so.
+        self.problem: str | None = None
+
+    def load(self) -> None:
+        """Load and warm the model.
+
+        Raises:
+            BundleError: for a missing or damaged bundle, or a precision that it lacks.
+            StoreError: if the store cannot be reached or knows no such model.
+        """
+        self._take(self._open())
+
+    async def follow(self, seconds: float) -> None:
+        """Look at the alias now and then, for ever, and change over to the model that it names.
+
+        Args:
+            seconds: between two looks.
+        """
+        while True:
+            await asyncio.sleep(seconds)
+            await self.look()
+
+    async def look(self) -> None:
+        """Change over if the alias has moved. Requests in work keep the model they have; a damaged one is not taken."""
+        try:
+            predictor = await asyncio.to_thread(self._replacement)
+        except Exception as error:
+            # Whatever it is, the model that answers goes on answering, and the next look comes.
+            if str(error) != self.problem:
+                log.error("The model is not replaced: %s", error, exc_info=not isinstance(error, UserError))
+                self._metrics.reloaded(succeeded=False)
+            self.problem = str(error)
+            return
+        self.problem = None
+        if predictor is not None:
+            old = self.current.version if self.current else None
+            self._take(predictor)
+            self._metrics.reloaded(succeeded=True)
+            log.info("The model %s answers now, in place of %s.", predictor.model_version, old)
+
+    def _replacement(self) -> Predictor | None:
+        """The model that the alias names, warm, unless it answers already."""
+        found = find_bundle(self._uri, self._store)
+        # A folder may have been replaced by another, as links are.
+        name = open_bundle(found, verify=False).name if isinstance(found, Path) else found[1]
+        return None if self.current is not None and name == self.current.version else self._open()
+
+    def _open(self) -> Predictor:
+        predictor = Predictor(resolve_bundle(self._uri, self._store), self._precision)
+        shape = predictor.spec.input
+        predictor.logits(np.zeros((1, shape.channels, shape.size, shape.size), np.uint8))
+        return predictor
+
+    def _take(self, predictor: Predictor) -> None:
+        self.current = LoadedModel(predictor, self._metrics.of_model(predictor.spec, predictor.precision))

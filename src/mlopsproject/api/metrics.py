@@ -1,0 +1,234 @@
+"""Prometheus metrics of the service; right with one worker process and with several.
+
+Every name begins with `mlopsproject_`. Labels have few values: routes are templates, and what matches none is `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    platform_collector,
+    process_collector,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.utils import floatToGoString
+
+from mlopsproject.api.multiprocess import forget_dead_workers, shared_folder
+from mlopsproject.core.image_statistics import STATISTICS
+from mlopsproject.core.spec import Histogram as Reference
+from mlopsproject.core.spec import ModelSpec, Precision
+from mlopsproject.prediction_log.rows import PredictionRow
+from mlopsproject.prediction_log.status import LogStatus
+
+#: What is measured per face, each a histogram with the edges of the bundle's reference.
+MEASURED: Final = (*STATISTICS, "confidence")
+_METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+#: Edges for a bundle that has no reference.
+_PLAIN_EDGES: Final = tuple(step / 20 for step in range(21))
+_LOG_STATES: Final = ("ok", "degraded", "failing")
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """All metrics of a process, and of its sister processes when they share a folder."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._folder = shared_folder()
+        self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._measured: dict[str, Histogram] = {}
+        self._edges: dict[str, tuple[float, ...]] = {}
+        self._model: tuple[str, str] | None = None
+        self._dropped = 0
+        self._make_request_metrics()
+        self._make_model_metrics()
+        self._make_log_metrics()
+        if self._folder is None:
+            process_collector.ProcessCollector(registry=self.registry)
+            platform_collector.PlatformCollector(registry=self.registry)
+
+    def _make_request_metrics(self) -> None:
+        labels = ("method", "route", "status")
+        self._request_count = self._counter("requests", "Requests that were answered.", labels)
+        self._request_seconds = self._histogram(
+            "request_duration_seconds", "Time from a request's arrival to the end of its answer.", _SECONDS, labels
+        )
+        self.in_progress = self._gauge("requests_in_progress", "Requests that are worked on or wait, of all workers.")
+        self._pictures = self._counter(
+            "pictures", "Pictures that were scored, by how their face was found.", ("search",)
+        )
+        self._feedback = self._counter("feedback", "Feedback that was taken down.", ("agrees",))
+
+    def _make_model_metrics(self) -> None:
+        self._predictions = self._counter(
+            "predictions", "Faces that were answered.", ("model", "predicted", "uncertain")
+        )
+        self._reloads = self._counter("model_reloads", "Times that the alias had moved.", ("outcome",))
+        self._info = self._gauge("model_info", "1 for the model that answers.", ("model", "precision"), "livemax")
+        self._reference = self._gauge(
+            "reference_cumulative_share",
+            "Share of the reference's pictures at or below an edge of their histogram.",
+            ("model", "measure", "le"),
+            "livemax",
+        )
+        self._reference_mean = self._gauge(
+            "reference_mean",
+            "Mean of the reference's pictures, from their histogram.",
+            ("model", "measure"),
+            "livemax",
+        )
+        for outcome in ("ok", "failed"):
+            self._reloads.labels(outcome)
+
+    def _make_log_metrics(self) -> None:
+        self._log_state = self._gauge("log_state", "1 for the state the prediction log is in.", ("state",), "livemax")
+        self._database_up = self._gauge("log_database_up", "Whether the log's database takes rows.", (), "livemin")
+        self._log_rows = self._gauge("log_spool_rows", "Rows that the database does not have yet.", (), "livemax")
+        self._log_bytes = self._gauge("log_spool_bytes", "What those take on the disk.", (), "livemax")
+        self._log_age = self._gauge("log_spool_age_seconds", "Age of the oldest of them.", (), "livemax")
+        self._log_dropped = self._counter("log_dropped_rows", "Rows that could not be kept and were dropped.")
+        self._log_quarantined = self._gauge("log_quarantined_rows", "Damaged rows that were put aside.", (), "livemax")
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that has been answered.
+
+        Args:
+            method: as sent; an unknown one counts as `other`.
+            route: its template, or `other`.
+            status: of the answer.
+            seconds: it took.
+        """
+        found = self._requests.get((method, route, status))
+        if found is None:
+            known = method if method in _METHODS else "other"
+            labels = (known, route, str(status))
+            found = self._request_count.labels(*labels), self._request_seconds.labels(*labels)
+            if known == method:
+                self._requests[method, route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def feedback(self, agrees: bool) -> None:
+        """Count feedback that has been taken down."""
+        self._feedback.labels(str(agrees).lower()).inc()
+
+    def reloaded(self, succeeded: bool) -> None:
+        """Count a try to follow the alias."""
+        self._reloads.labels("ok" if succeeded else "failed").inc()
+
+    def of_model(self, spec: ModelSpec, precision: Precision) -> ModelMetrics:
+        """The metrics of a model's answers; from now on it is the one that answers."""
+        if self._model is not None:
+            self._info.labels(*self._model).set(0)
+        self._model = (spec.name, precision)
+        self._info.labels(*self._model).set(1)
+        for name in MEASURED:
+            self._use_reference(spec, name)
+        return ModelMetrics(spec, self._predictions, self._measured, self._pictures)
+
+    def log(self, status: LogStatus) -> None:
+        """Show how the prediction log fares."""
+        for state in _LOG_STATES:
+            self._log_state.labels(state).set(state == status.state)
+        self._database_up.set(status.database in ("ok", "off"))
+        self._log_rows.set(status.pending_rows)
+        self._log_bytes.set(status.spool_bytes)
+        self._log_age.set(status.oldest_seconds)
+        self._log_dropped.inc(max(0, status.dropped_rows - self._dropped))
+        self._dropped = status.dropped_rows
+        self._log_quarantined.set(status.quarantined_rows)
+
+    def text(self) -> bytes:
+        """Everything, of all workers, in Prometheus's text format."""
+        if self._folder is None:
+            return generate_latest(self.registry)
+        forget_dead_workers(self._folder)
+        merged = CollectorRegistry()
+        MultiProcessCollector(merged, str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(merged)
+
+    def _use_reference(self, spec: ModelSpec, name: str) -> None:
+        """Measure with the edges of this model's reference, and show the reference beside it."""
+        reference = spec.reference_histograms.get(name)
+        edges = reference.edges if reference is not None else _PLAIN_EDGES
+        if self._edges.get(name) != edges:
+            old = self._measured.pop(name, None)
+            if old is not None:
+                self.registry.unregister(old)
+            self._edges[name] = edges
+            self._measured[name] = self._histogram(name, f"The {name} of answered faces.", edges, ("model",))
+        if reference is None or not sum(reference.counts):
+            return
+        total = sum(reference.counts)
+        # None of the reference's pictures lie below the first edge.
+        for edge, count in zip(edges, accumulate(reference.counts, initial=0), strict=True):
+            self._reference.labels(spec.name, name, _le(edge)).set(count / total)
+        self._reference_mean.labels(spec.name, name).set(_mean(reference))
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"mlopsproject_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = (), mode: str = "livesum") -> Gauge:
+        return Gauge(f"mlopsproject_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+    def _histogram(self, name: str, text: str, edges: Sequence[float], labels: Sequence[str]) -> Histogram:
+        return Histogram(f"mlopsproject_{name}", text, labels, registry=self.registry, buckets=edges)
+
+
+class ModelMetrics:
+    """The metrics of one model's answers, with every label looked up already.
+
+    Args:
+        spec: of the model.
+        predictions: by model, class and whether it was uncertain.
+        measured: a histogram by model, per measure.
+        pictures: by how the face was found.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, predictions: Counter, measured: dict[str, Histogram], pictures: Counter
+    ) -> None:
+        self._predictions = {
+            (label, uncertain): predictions.labels(spec.name, label, str(uncertain).lower())
+            for label in spec.classes
+            for uncertain in (False, True)
+        }
+        self._brightness, self._contrast, self._sharpness, self._confidence = (
+            measured[name].labels(spec.name) for name in MEASURED
+        )
+        self._pictures = {search: pictures.labels(search) for search in ("found", "given", "not_found", "skipped")}
+
+    def answered(self, rows: Sequence[PredictionRow]) -> None:
+        """Count the faces of one picture.
+
+        Args:
+            rows: its faces, at least one.
+        """
+        self._pictures[rows[0].face_search].inc()
+        for row in rows:
+            self._predictions[row.predicted, row.uncertain].inc()
+            self._brightness.observe(row.brightness)
+            self._contrast.observe(row.contrast)
+            self._sharpness.observe(row.sharpness)
+            self._confidence.observe(row.confidence)
+
+
+def _le(edge: float) -> str:
+    """An edge as it stands in the histogram itself, so that both can be joined."""
+    return str(floatToGoString(edge))  # type: ignore[no-untyped-call]
+
+
+def _mean(reference: Reference) -> float:
+    middles = [(low + high) / 2 for low, high in pairwise(reference.edges)]
+    return sum(m * c for m, c in zip(middles, reference.counts, strict=True)) / sum(reference.counts)

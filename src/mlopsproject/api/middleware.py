@@ -1,0 +1,214 @@
+"""The one middleware around every request: identity, admission, limits, and what is written down afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import re
+import time
+from typing import Any, Final
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlopsproject.api.logs import access, request_id
+from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, busy
+from mlopsproject.api.service import RequestInfo, Service
+
+logger = logging.getLogger(__name__)
+
+#: Where a request's `RequestInfo` is found in its scope.
+INFO: Final = "mlopsproject.info"
+#: Answered without a key and without counting: for probes, scrapers and people who look for the page.
+OPEN_PATHS: Final = {"/", "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+#: An identifier of the caller's that can stand in a header and a log line.
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+#: Said of a caller that went away before its answer, as nginx does.
+_GONE: Final = 499
+
+
+class RequestMiddleware:
+    """Gives every request an id, decides whether it is let in, and counts and logs it when it is answered.
+
+    Pure ASGI: what the server sends and receives is handed on as it is.
+
+    Args:
+        app: what answers.
+        service: of this process.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        settings = service.settings
+        self._app = app
+        self._service = service
+        self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
+        self._root_path = settings.root_path
+        self._max_waiting = settings.max_waiting
+        self._max_body = settings.max_body_bytes
+        self._seconds = settings.request_timeout_seconds
+        self._rate: RateLimitItem | None = parse(settings.rate_limit) if settings.rate_limit else None
+        self._limiter = FixedWindowRateLimiter(MemoryStorage()) if self._rate else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass on what is none."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _one_line(scope, send))
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._root_path:
+            scope["root_path"] = self._root_path
+        headers = _wanted(scope)
+        identifier = headers.get(b"x-request-id", b"")
+        name = identifier.decode() if _SANE_ID.fullmatch(identifier) else os.urandom(16).hex()
+        scope[INFO] = info = RequestInfo(name, time.perf_counter())
+        token = request_id.set(name)
+        exchange = _Exchange(receive, send, name.encode(), self._max_body)
+        try:
+            await self._serve(scope, headers, exchange)
+        finally:
+            self._write_down(scope, info, exchange.status)
+            request_id.reset(token)
+
+    async def _serve(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
+        info: RequestInfo = scope[INFO]
+        try:
+            if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
+                self._admit(scope, headers, exchange)
+            if scope["method"] == "POST":
+                await self._work(scope, exchange)
+            else:
+                await self._app(scope, exchange.receive, exchange.send)
+        except ProblemError as problem:
+            await exchange.refuse(problem, info.request_id)
+        except ClientDisconnect:
+            exchange.status = exchange.status or _GONE
+        except Exception:
+            # The last resort: nobody above could say more than that something is wrong here.
+            logger.exception("A request failed.")
+            if exchange.status:
+                raise
+            await exchange.refuse(ProblemError(500, "internal", "Something is wrong here."), info.request_id)
+
+    def _admit(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
+        """Refuse callers without the key, too frequent ones, and bodies that say they are too large."""
+        if self._key is not None and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
+            raise ProblemError(
+                401, "wrong_key", "Send the API key in the header X-API-Key.", {"WWW-Authenticate": "ApiKey"}
+            )
+        if self._limiter is not None and self._rate is not None:
+            caller = scope["client"][0] if scope.get("client") else ""
+            if not self._limiter.hit(self._rate, caller):
+                reset = self._limiter.get_window_stats(self._rate, caller).reset_time
+                seconds = max(1, round(reset - time.time()))
+                raise ProblemError(
+                    429, "too_many", f"No more than {self._rate}; try again.", {"Retry-After": str(seconds)}
+                )
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._max_body:
+            raise exchange.too_large()
+
+    async def _work(self, scope: Scope, exchange: _Exchange) -> None:
+        """Serve a request that takes work, unless there are too many, within its time."""
+        service = self._service
+        if service.in_progress >= self._max_waiting:
+            raise busy(f"{service.in_progress} requests are worked on already.")
+        service.in_progress += 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, exchange.receive, exchange.send)
+        except TimeoutError:
+            if exchange.status:  # the caller does not read what it is sent
+                return
+            if not exchange.arrived:
+                raise ProblemError(
+                    408, "too_slow", f"The request did not arrive within {self._seconds:g} s.", {"Connection": "close"}
+                ) from None
+            raise busy(f"The request took longer than {self._seconds:g} s.", "timeout") from None
+        finally:
+            service.in_progress -= 1
+
+    def _write_down(self, scope: Scope, info: RequestInfo, status: int) -> None:
+        seconds = time.perf_counter() - info.started
+        route = getattr(scope.get("route"), "path", None)
+        method: str = scope["method"]
+        self._service.metrics.request(method, route or "other", status, seconds)
+        level = logging.INFO if status < 500 else logging.WARNING
+        if access.isEnabledFor(level):
+            fields: dict[str, Any] = {
+                "method": method,
+                "path": route or scope.get("raw_path", b"").decode("latin-1")[:200],
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+            }
+            if info.model_version is not None:
+                fields["model"] = info.model_version
+            access.log(level, "answered", extra={"fields": fields})
+
+
+class _Exchange:
+    """One request's messages, with what must be known of them."""
+
+    def __init__(self, receive: Receive, send: Send, identifier: bytes, max_body: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._identifier = identifier
+        self._max_body = max_body
+        self._size = 0
+        #: Whether the request's body has arrived whole.
+        self.arrived = False
+        #: Of the answer; 0 until it has begun.
+        self.status = 0
+
+    async def receive(self) -> Message:
+        """The next message of the request, unless the body is too large."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            if self._size > self._max_body:
+                raise self.too_large()
+            self.arrived = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer; the first one tells the request's id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._identifier)]
+        await self._send(message)
+
+    async def refuse(self, problem: ProblemError, identifier: str) -> None:
+        """Answer with a problem."""
+        body = problem.body(identifier)
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **(problem.headers or {})}
+        encoded = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": problem.status_code, "headers": encoded})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def too_large(self) -> ProblemError:
+        """The answer to a body beyond the limit."""
+        return ProblemError(413, "too_large", f"The request has more than {self._max_body:,} bytes.")
+
+
+def _wanted(scope: Scope) -> dict[bytes, bytes]:
+    """The few headers that are looked at here; of a repeated one the last."""
+    names = (b"x-request-id", b"x-api-key", b"content-length")
+    return {name: value for name, value in scope["headers"] if name in names}
+
+
+def _one_line(scope: Scope, send: Send) -> Send:
+    """Say a start that failed for a reason the user can put right in one line instead of a traceback."""
+
+    async def said(message: Message) -> None:
+        error = getattr(scope["app"].state, "startup_error", None)
+        if message["type"] == "lifespan.startup.failed" and error is not None:
+            message = {**message, "message": f"error: {error}"}
+        await send(message)
+
+    return said

@@ -1,0 +1,161 @@
+"""What the OpenAPI page says beyond the schemas: texts, forms, examples and every error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from mlopsproject.api.pictures import MAX_BOXES
+from mlopsproject.api.problems import MEDIA_TYPE, title
+from mlopsproject.core.schemas import Problem
+
+TITLE: Final = "mlopsproject: apparent facial expressions"
+DESCRIPTION: Final = """
+Send a picture of a face, get the **apparent** expression with calibrated probabilities.
+
+- `uncertain: true` means that the model should better not be believed.
+- What a face looks like is not what a person feels. In the EU, inferring emotions at work and in education is
+  prohibited (AI Act, Article 5(1)(f)).
+- No picture and no file name is kept; answers are logged with statistics of the picture.
+- Every error is a problem document (RFC 9457), and every answer carries `X-Request-ID`.
+"""
+TAGS: Final = [
+    {"name": "predict", "description": "Recognise apparent expressions."},
+    {"name": "feedback", "description": "Say what a face really looks like."},
+    {"name": "status", "description": "How the service, its model and its log fare."},
+]
+PICTURE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/gif"
+#: How the answer's values make a request for feedback.
+FEEDBACK_LINK: Final = {
+    "feedback": {
+        "operationId": "feedback",
+        "description": "Say what the face really looks like.",
+        "requestBody": {
+            "prediction_id": "$response.body#/faces/0/prediction_id",
+            "label": "$response.body#/predicted_emotion",
+        },
+    }
+}
+#: An answer as the page shows it.
+ANSWER_EXAMPLE: Final[dict[str, Any]] = {
+    "request_id": "5f0c8a4b9d3e4c5f8a7b6c5d4e3f2a1b",
+    "model_version": "fer2013-mirror-five-ce384cb4ac3a",
+    "predicted_emotion": "happy",
+    "confidence": 0.93,
+    "uncertain": False,
+    "probabilities": {"angry": 0.01, "fear": 0.01, "happy": 0.93, "sad": 0.01, "surprise": 0.04},
+    "probs": [0.01, 0.01, 0.93, 0.01, 0.04],
+    "face": [112, 64, 180, 180],
+    "face_search": "found",
+    "faces": [
+        {
+            "prediction_id": "0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e",
+            "box": [112, 64, 180, 180],
+            "predicted_emotion": "happy",
+            "confidence": 0.93,
+            "uncertain": False,
+            "probabilities": {"angry": 0.01, "fear": 0.01, "happy": 0.93, "sad": 0.01, "surprise": 0.04},
+            "probs": [0.01, 0.01, 0.93, 0.01, 0.04],
+        }
+    ],
+}
+#: When each status comes, and a problem of it.
+_PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
+    400: ("Not a picture, a damaged one, or a malformed form", "not_an_image", "The file is not a picture."),
+    401: ("The API key is missing or wrong", "wrong_key", "Send the API key in the header X-API-Key."),
+    404: ("Unknown", "unknown_prediction", "There is no such prediction."),
+    408: ("The request did not arrive in time", "too_slow", "The request did not arrive within 30 s."),
+    413: ("Too many bytes or pixels", "too_large", "The request has more than 10,000,000 bytes."),
+    415: ("Another type of file or request", "wrong_type", "Send the picture as multipart/form-data."),
+    422: ("A field is missing or impossible", "missing_field", "The field data is missing."),
+    429: ("Too many requests of one caller", "too_many", "No more than 600 per 1 minute; try again."),
+    500: ("A bug", "internal", "Something is wrong here."),
+    502: ("The picture could not be fetched", "bad_status", "The server answered 404."),
+    503: ("Busy, starting, or the answer cannot be logged", "busy", "128 requests are worked on already."),
+}
+_RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_REQUEST_ID: Final = {"X-Request-ID": {"description": "Names this request.", "schema": {"type": "string"}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of a route's errors, for its `responses`."""
+    return {status: {"model": Problem, "description": _PROBLEMS[status][0]} for status in sorted({*statuses, 500})}
+
+
+def picture_form(*, several: bool = False) -> dict[str, Any]:
+    """The documentation of a form with pictures, for a route's `openapi_extra`."""
+    picture: dict[str, Any] = {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "minLength": 1,
+        "description": "a JPEG, PNG, WebP, BMP or GIF file",
+    }
+    numbers = [{"type": "integer", "minimum": least} for least in (0, 0, 1, 1)]
+    box = {"type": "array", "prefixItems": numbers, "minItems": 4, "maxItems": 4}
+    fields: dict[str, Any] = {
+        "data": {"type": "array", "items": picture, "minItems": 1} if several else picture,
+        "face": {
+            "type": "string",
+            "enum": ["auto", "all", "none"],
+            "default": "auto",
+            "description": "`auto`: the largest face, and small pictures whole; `all`: every face; `none`: no search",
+        },
+        "boxes": {
+            "type": "array",
+            "items": box,
+            "minItems": 1,
+            "maxItems": MAX_BOXES,
+            "description": "faces found by the caller: `[x, y, width, height]` in pixels of the upright picture",
+        },
+    }
+    schema = {"type": "object", "properties": fields, "required": ["data"], "additionalProperties": False}
+    encoding = {"data": {"contentType": PICTURE_TYPES}, "boxes": {"contentType": "application/json"}}
+    content = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def documented(app: FastAPI, *, with_key: bool) -> Callable[[], dict[str, Any]]:
+    """A function in place of `app.openapi` that completes what FastAPI says.
+
+    Args:
+        app: with all its routes.
+        with_key: callers need the API key.
+    """
+    plain = app.openapi
+    done: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not done:
+            done.update(plain())
+            for path, item in done["paths"].items():
+                for operation in item.values():
+                    _complete(operation, path, with_key=with_key)
+            if with_key:
+                schemes = done["components"].setdefault("securitySchemes", {})
+                schemes["key"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+        return done
+
+    return openapi
+
+
+def _complete(operation: dict[str, Any], path: str, *, with_key: bool) -> None:
+    from mlopsproject.api.middleware import OPEN_PATHS
+
+    for code, response in operation["responses"].items():
+        response.setdefault("headers", {}).update(_REQUEST_ID)
+        status = int(code)
+        if status < 400:
+            continue
+        schema = response["content"]["application/json"]["schema"]
+        if not schema["$ref"].endswith("/Problem"):
+            continue
+        del response["content"]["application/json"]
+        kind, detail = _PROBLEMS[status][1:]
+        example = {"type": kind, "title": title(status), "status": status, "detail": detail, "request_id": "5f0c8a4b"}
+        response["content"][MEDIA_TYPE] = {"schema": schema, "example": example}
+        if status in (429, 503):
+            response["headers"].update(_RETRY)
+    if with_key and path not in OPEN_PATHS:
+        operation["security"] = [{"key": []}]

@@ -1,0 +1,29 @@
+"""What the routes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from mlopsproject.api.middleware import INFO
+from mlopsproject.api.service import RequestInfo, Service
+
+
+def service_of(request: Request) -> Service:
+    """The service of this process."""
+    service: Service = request.app.state.service
+    return service
+
+
+def info_of(request: Request) -> RequestInfo:
+    """What is known of a request."""
+    info: RequestInfo = request.scope[INFO]
+    return info
+
+
+def json_response(document: dict[str, Any]) -> Response:
+    """A document as JSON, written once and not checked again."""
+    return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")

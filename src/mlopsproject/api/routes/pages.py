@@ -1,0 +1,76 @@
+"""`GET /`: a welcome for programs, an upload page for people."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from fastapi import FastAPI, Request
+from pydantic_core import to_json
+from starlette.responses import HTMLResponse, Response
+
+from mlopsproject.api.openapi import problems
+from mlopsproject.api.routes.common import service_of
+from mlopsproject.core.schemas import Welcome
+
+_PAGE: Final = "templates/upload.html"
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the routes of this module."""
+    app.add_api_route(
+        "/",
+        welcome,
+        response_model=Welcome,
+        responses=problems(503) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+        tags=["status"],
+        summary="Welcome; to a browser, an upload page",
+    )
+
+
+async def welcome(request: Request) -> Response:
+    """What this is; `Accept: text/html` gets a page on which a person can try it."""
+    headers = {"Vary": "Accept"}
+    if _wants_page(request.headers.get("accept", "")):
+        page, policy = _page()
+        headers |= {
+            "Content-Security-Policy": policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+        return HTMLResponse(page, headers=headers)
+    predictor = service_of(request).loaded_model().predictor
+    document = {
+        "message": "Send a picture to /predict/ to get its apparent expression.",
+        "model_version": predictor.model_version,
+        "classes": predictor.spec.classes,
+        "docs": f"{request.scope.get('root_path', '')}/docs",
+    }
+    return Response(to_json(document), media_type="application/json", headers=headers)
+
+
+def _wants_page(accept: str) -> bool:
+    """Whether HTML is named before JSON and before `*/*`, as browsers do and programs do not."""
+    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    first = next((kind for kind in kinds if kind in ("text/html", "application/json", "*/*")), "")
+    return first == "text/html"
+
+
+@cache
+def _page() -> tuple[bytes, str]:
+    """The page, and a policy that lets it run its own script and style and speak to this server only."""
+    text = files("mlopsproject.api").joinpath(_PAGE).read_text(encoding="utf-8")
+    sources = {tag: _hash(re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[0]) for tag in ("script", "style")}
+    policy = (
+        f"default-src 'none'; script-src '{sources['script']}'; style-src '{sources['style']}'; "
+        "img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return text.encode(), policy
+
+
+def _hash(source: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"

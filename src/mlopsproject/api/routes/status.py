@@ -1,0 +1,152 @@
+"""How the service, its model and its log fare."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query, Request
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BeforeValidator
+from pydantic_core import from_json
+from starlette.responses import JSONResponse, Response
+
+from mlopsproject.api.openapi import problems
+from mlopsproject.api.problems import ProblemError, invalid
+from mlopsproject.api.routes.common import json_response, service_of
+from mlopsproject.api.service import Service, log_problem
+from mlopsproject.core.schemas import Health, ModelInfo, Ready, Stats
+from mlopsproject.prediction_log.errors import LogUnavailable
+
+#: The latest drift report, in the folder `DATA_DIR`.
+DRIFT_FILE: Final = "drift.json"
+#: What lies outside counts as the nearer of the two, and nothing overflows.
+_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
+
+
+def _iso(value: object) -> object:
+    """Let pass what looks like a date; pydantic would also take a number of seconds."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("Input should be a date and time such as 2026-11-24T12:00:00Z")
+    return value
+
+
+Moment = Annotated[
+    datetime | None, BeforeValidator(_iso), Query(description="date and time; without an offset it is UTC")
+]
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the routes of this module."""
+    guarded = problems(401, 422, 429, 503)
+    app.add_api_route(
+        "/health", health, response_model=Health, responses=problems(), tags=["status"], summary="Does it live?"
+    )
+    app.add_api_route(
+        "/ready",
+        ready,
+        response_model=Ready,
+        responses=problems() | {503: {"model": Ready, "description": "Send no requests here for now"}},
+        tags=["status"],
+        summary="Should requests be sent here?",
+    )
+    app.add_api_route(
+        "/model",
+        model,
+        response_model=ModelInfo,
+        responses=problems(401, 429, 503),
+        tags=["status"],
+        summary="The model that answers",
+    )
+    app.add_api_route(
+        "/stats", stats, response_model=Stats, responses=guarded, tags=["status"], summary="What was answered"
+    )
+    app.add_api_route(
+        "/drift", drift, responses=problems(401, 404, 429, 503), tags=["status"], summary="The latest drift report"
+    )
+    app.add_api_route(
+        "/metrics",
+        metrics,
+        response_class=Response,
+        responses=problems() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        tags=["status"],
+        summary="Metrics for Prometheus",
+    )
+
+
+async def health() -> Health:
+    """The process lives. For what it can do, ask `/ready`."""
+    return Health()
+
+
+async def ready(request: Request) -> Response:
+    """Whether requests should be sent here; with `degraded` they are answered, but something needs a look."""
+    service = service_of(request)
+    document = _readiness(service)
+    return JSONResponse(document, 503 if document["status"] == "not_ready" else 200)
+
+
+def _readiness(service: Service) -> dict[str, Any]:
+    loaded = service.model.current
+    checks = {"model": service.model.problem or "ok"} if loaded else {"model": "not loaded"}
+    state = "degraded" if service.model.problem else "ok"
+    if service.is_open:
+        log = service.log.status()
+        checks["log"] = "ok" if log.state == "ok" else log.error or log.state
+        checks["database"] = log.database
+        if log.state != "ok":
+            state = "degraded"
+        if log.state == "failing" and service.log_settings.log_when_full == "refuse":
+            state = "not_ready"
+    if loaded is None or not service.is_open:
+        state = "not_ready"
+    return {"status": state, "model_version": loaded.version if loaded else None, "checks": checks}
+
+
+async def model(request: Request) -> ModelInfo:
+    """The model that answers: its classes, its input, how it was trained, and what it reached on test."""
+    predictor = service_of(request).loaded_model().predictor
+    spec = predictor.spec.model_dump(mode="json")
+    return ModelInfo(model_version=predictor.model_version, precision=predictor.precision, spec=spec)
+
+
+async def stats(request: Request, since: Moment = None, until: Moment = None) -> Stats:
+    """What the prediction log holds of a stretch of time, by default the last day."""
+    service = service_of(request)
+    first, last = _utc(since), _utc(until)
+    if first is not None and first >= (last or datetime.now(UTC)):
+        raise invalid("since: it must be before until.")
+    try:
+        return await asyncio.to_thread(service.log.stats, first, last)
+    except LogUnavailable as error:
+        raise log_problem(error) from None
+
+
+async def drift(request: Request) -> Response:
+    """What the latest drift report says: whether the pictures still look like those that the model knows."""
+    path = service_of(request).log_settings.data_dir / DRIFT_FILE
+    try:
+        document = from_json(await asyncio.to_thread(path.read_bytes))
+    except FileNotFoundError:
+        raise ProblemError(404, "no_report", "No drift report has been made yet.") from None
+    except (OSError, ValueError):
+        raise ProblemError(503, "unreadable_report", "The drift report cannot be read.") from None
+    return json_response(document)
+
+
+def metrics(request: Request) -> Response:
+    """Everything for Prometheus, of all worker processes."""
+    service = service_of(request)
+    service.show_state()
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)

@@ -1,0 +1,133 @@
+"""Pictures as the page shows them: what a person gave, upright and small, and heat maps to lay over them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+#: Longer side of a picture as shown, in pixels.
+_SHOWN_SIDE: Final = 1280
+#: Larger pictures than the API takes are not decoded here either.
+_MAX_PIXELS: Final = 50_000_000
+#: Side of a heat map as shown, in pixels.
+_HEAT_SIDE: Final = 256
+_ORIENTATION_TAG: Final = 0x0112
+_SIDEWAYS: Final = (5, 6, 7, 8)
+#: Colours of what speaks for an answer and against it.
+_FOR, _AGAINST = (224, 89, 20), (38, 110, 200)
+#: Losses below this are faint, however small the others are.
+_LEAST_SCALE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a person gave.
+
+    Attributes:
+        key: equal for equal pictures.
+        content: the file's bytes; `None` if the API is to fetch the picture.
+        source: what a browser can show: a web address or a `data:` URL; empty if there is nothing to show.
+        size: width and height in pixels, upright; `None` if that is not known here.
+    """
+
+    key: str
+    content: bytes | None
+    source: str
+    size: tuple[int, int] | None
+
+
+def from_content(content: bytes) -> Picture:
+    """A picture whose bytes are here, whatever they hold.
+
+    Args:
+        content: of the file, or of the camera's shot.
+    """
+    key = hashlib.sha256(content).hexdigest()
+    try:
+        shown, size = _shrink(content)
+    except Exception:  # a decoder may raise anything on hostile bytes; the API says what is wrong with them
+        return Picture(key, content, "", None)
+    return Picture(key, content, _data_url(shown), size)
+
+
+def from_address(address: str) -> Picture:
+    """A picture of the web, which the API and the browser fetch by themselves.
+
+    Args:
+        address: as a person typed it.
+
+    Raises:
+        ValueError: if it is no http(s) address, with words for that person.
+    """
+    try:
+        url = httpx.URL(address.strip())
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("Give the address of a picture, starting with https:// or http://.")
+    return Picture(hashlib.sha256(str(url).encode()).hexdigest(), None, str(url), None)
+
+
+def heat_layer(losses: Sequence[Sequence[float]]) -> str:
+    """Draw a heat map that lets the face shine through.
+
+    Args:
+        losses: of `/explain`: rows from the top, the probability that is lost when a cell is covered.
+
+    Returns:
+        A `data:` URL; warm where the answer rests, blue where the face speaks against it.
+
+    Raises:
+        ValueError: if the rows are empty or differ in length.
+    """
+    values = np.nan_to_num(np.array(losses, dtype=np.float64))
+    if values.ndim != 2 or not values.size:
+        raise ValueError("The heat map has no rows and columns.")
+    strength = np.abs(values) / max(_LEAST_SCALE, float(np.abs(values).max()))
+    colours = np.where(values[:, :, None] > 0, np.array(_FOR), np.array(_AGAINST))
+    layer = np.dstack([colours, strength * 215]).round().astype(np.uint8)
+    # Colours of faint cells must not bleed into strong ones: Pillow weighs them by their opacity in this mode.
+    smooth = Image.fromarray(layer, "RGBA").convert("RGBa").resize((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BICUBIC)
+    return _data_url(smooth.convert("RGBA"))
+
+
+def _shrink(content: bytes) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture upright and no larger than shown, and its size before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(content))
+        width, height = image.size
+        if width * height > _MAX_PIXELS:
+            raise ValueError("too large to show")
+        image.draft(None, (_SHOWN_SIDE, _SHOWN_SIDE))
+        upright = ImageOps.exif_transpose(image)
+    if image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
+        width, height = height, width
+    if upright.mode.startswith(("I", "F")):
+        upright = Image.fromarray(_to_8_bit(np.asarray(upright)))
+    upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    upright.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return upright, (width, height)
+
+
+def _to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Deep gray, stretched to what a screen shows."""
+    wide = values.astype(np.float64)
+    low, high = float(wide.min()), float(wide.max())
+    return ((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+def _data_url(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=88)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,162 @@
+"""Who is let in: API key, rate limit, back-pressure, time limits, other origins; and every request's id."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+
+import httpx
+import pytest
+
+KEY = "kX7pQ2mN9vR4tY6wZ8aB"
+
+
+@pytest.mark.parametrize("given", ["my-request.1:2/3", "A" * 128, "0"])
+def test_a_sane_request_id_is_taken_over(client, given):
+    assert client.get("/health", headers={"X-Request-ID": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "A" * 129, "a b", "a\tb", "ä".encode(), "a;b", '"', "a,b"])
+def test_any_other_request_id_is_replaced(client, given):
+    answered = client.get("/nothing", headers={"X-Request-ID": given})
+    identifier = answered.headers["x-request-id"]
+    assert re.fullmatch("[0-9a-f]{32}", identifier)
+    assert answered.json()["request_id"] == identifier
+
+
+def test_with_a_key_only_its_owner_is_answered(serve, face):
+    client = serve(api_key=KEY)
+    files = {"data": face}
+    assert client.post("/predict/", files=files, headers={"X-API-Key": KEY}).status_code == 200
+    for headers in (
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": KEY[:-1]},
+        {"X-API-Key": KEY.lower()},
+        {"X-API-Key": "ä".encode()},
+    ):
+        response = client.post("/predict/", files=files, headers=headers)
+        assert (response.status_code, response.json()["type"]) == (401, "wrong_key")
+        assert response.headers["www-authenticate"] == "ApiKey"
+        assert KEY not in response.text
+    for path in ("/model", "/stats", "/drift", "/nothing"):
+        assert client.get(path).status_code == 401
+    for path in ("/", "/health", "/ready", "/metrics", "/docs", "/openapi.json"):
+        assert client.get(path).status_code == 200
+
+
+def test_open_addresses_are_open_under_a_proxys_path_too(serve):
+    client = serve(api_key=KEY, root_path="/faces")
+    assert client.get("/faces/health").status_code == client.get("/health").status_code == 200
+    assert client.get("/faces/model").status_code == 401
+
+
+def test_a_caller_beyond_the_rate_is_told_when_to_come_back(serve, face):
+    client = serve(rate_limit="3/minute")
+    answers = [client.post("/predict/", files={"data": face}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].json()["type"] == "too_many"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert client.get("/health").status_code == 200
+
+
+def test_pages_of_other_origins_may_call_if_they_are_named(serve, face):
+    client = serve(cors_origins="https://faces.example, http://localhost:3000", api_key=KEY)
+    asked = {"Origin": "https://faces.example", "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "X-API-Key"
+    preflight = client.options("/predict/", headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://faces.example"
+    refused = client.post("/predict/", files={"data": face}, headers={"Origin": "http://localhost:3000"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "X-Request-ID" in refused.headers["access-control-expose-headers"]
+    other = client.get("/health", headers={"Origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_by_default_no_other_origin_may_call(client):
+    assert "access-control-allow-origin" not in client.get("/health", headers={"Origin": "https://x.example"}).headers
+
+
+def test_beyond_the_queue_requests_are_refused_at_once(serve, face):
+    client = serve(max_waiting=2)
+    service = client.app.state.service
+    release = threading.Event()
+    service.find_faces = lambda image: release.wait(20) and []
+    results = []
+
+    def ask():
+        results.append(client.post("/predict/", files={"data": face}, data={"face": "all"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while service.in_progress < 2:
+        time.sleep(0.01)
+    start = time.monotonic()
+    refused = client.post("/predict/", files={"data": face})
+    assert time.monotonic() - start < 2
+    assert (refused.status_code, refused.json()["type"]) == (503, "busy")
+    assert refused.headers["retry-after"] == "1"
+    assert client.get("/health").status_code == client.get("/ready").status_code == 200
+    assert "mlopsproject_requests_in_progress 2.0" in client.get("/metrics").text
+    release.set()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in results] == [200, 200]
+    assert service.in_progress == 0
+    assert client.post("/predict/", files={"data": face}).status_code == 200
+
+
+def test_work_that_takes_too_long_is_given_up(serve, face):
+    client = serve(request_timeout_seconds=0.2)
+    release = threading.Event()
+    client.app.state.service.find_faces = lambda image: release.wait(20) and []
+    response = client.post("/predict/", files={"data": face}, data={"face": "all"})
+    release.set()
+    assert (response.status_code, response.json()["type"]) == (503, "timeout")
+    assert response.json()["detail"] == "The request took longer than 0.2 s."
+    assert client.app.state.service.in_progress == 0
+
+
+def test_a_request_that_does_not_arrive_is_given_up(serve):
+    app = serve(request_timeout_seconds=0.2).app
+
+    async def slow():
+        yield b"--x\r\n"
+        await asyncio.sleep(20)
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            return await client.post("/predict/", content=slow(), headers=headers)
+
+    response = asyncio.run(ask())
+    assert (response.status_code, response.json()["type"]) == (408, "too_slow")
+    assert response.headers["connection"] == "close"
+
+
+def test_a_bug_is_a_problem_too_and_tells_nothing(serve, face, caplog):
+    client = serve()
+
+    def broken(image):
+        raise RuntimeError("secret")
+
+    client.app.state.service.find_faces = broken
+    response = client.post("/predict/", files={"data": face}, data={"face": "all"})
+    assert (response.status_code, response.json()["type"]) == (500, "internal")
+    assert "secret" not in response.text
+    assert "RuntimeError: secret" in caplog.text
+
+
+def test_answers_that_cannot_be_kept_are_refused(serve, face, tmp_path):
+    client = serve()
+    (tmp_path / "serving").rename(tmp_path / "gone")
+    (tmp_path / "serving").write_text("a file in the way", encoding="utf-8")
+    statuses = {client.post("/predict/", files={"data": face}).status_code for _ in range(3)}
+    response = client.post("/predict/", files={"data": face})
+    assert (response.status_code, response.json()["type"]) == (503, "log_unavailable"), statuses
+    assert response.headers["retry-after"] == "1"

@@ -1,0 +1,147 @@
+"""Routes that say how the service fares: health, readiness, model, statistics, drift."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from mlopsproject.api.application import create_app
+from mlopsproject.api.settings import ApiSettings
+from mlopsproject.core.schemas import ModelInfo, Ready, Stats
+from mlopsproject.core.spec import ModelSpec
+from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.status import LogStatus
+
+
+def test_a_living_process_says_so(client):
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_a_service_with_all_its_parts_is_ready(client, tiny_bundle):
+    deadline = time.monotonic() + 10
+    while (document := client.get("/ready").json())["status"] != "ok":
+        assert time.monotonic() < deadline, document
+        time.sleep(0.05)
+    assert Ready.model_validate(document).model_version == tiny_bundle.name
+    assert document["checks"] == {"model": "ok", "log": "ok", "database": "ok"}
+
+
+def test_a_database_without_tables_is_a_degraded_state_that_still_answers(serve, face):
+    client = serve()
+    assert client.post("/predict/", files={"data": face}).status_code == 200
+    deadline = time.monotonic() + 10
+    while (response := client.get("/ready")).json()["status"] != "degraded":
+        assert time.monotonic() < deadline, response.json()
+        time.sleep(0.05)
+    assert response.status_code == 200
+    assert response.json()["checks"]["database"] == "not_migrated"
+
+
+def test_a_service_that_cannot_keep_answers_is_not_ready(serve, monkeypatch):
+    client = serve()
+    status = LogStatus("failing", "down", error="No space left for the spool.")
+    monkeypatch.setattr(client.app.state.service.log, "status", lambda: status)
+    response = client.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert response.json()["checks"] == {
+        "model": "ok",
+        "log": "No space left for the spool.",
+        "database": "down",
+    }
+
+
+def test_a_service_told_to_answer_anyway_is_only_degraded_then(serve, monkeypatch):
+    client = serve(log_when_full="answer")
+    monkeypatch.setattr(client.app.state.service.log, "status", lambda: LogStatus("failing", "down", error="full"))
+    response = client.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+
+
+def test_before_the_start_nothing_is_ready_and_nothing_breaks(tiny_bundle, tmp_path, face):
+    app = create_app(ApiSettings(model_uri=str(tiny_bundle.path)), LogSettings(data_dir=tmp_path))
+    client = TestClient(app)  # without its lifespan
+    response = client.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert client.get("/health").status_code == 200
+    for response in (client.post("/predict/", files={"data": face}), client.get("/model"), client.get("/stats")):
+        assert (response.status_code, response.json()["type"]) == (503, "not_ready")
+        assert response.headers["retry-after"] == "1"
+
+
+def test_the_model_tells_its_spec(client, tiny_bundle):
+    document = client.get("/model").json()
+    assert ModelInfo.model_validate(document).precision == "fp32"
+    assert document["model_version"] == tiny_bundle.name
+    assert ModelSpec.model_validate(document["spec"]) == tiny_bundle.spec
+
+
+def test_statistics_count_what_was_answered(client, face, encode, smooth_picture):
+    start = datetime.now(UTC)
+    answers = [client.post("/predict/", files={"data": face}).json() for _ in range(3)]
+    deadline = time.monotonic() + 10
+    while (document := client.get("/stats", params={"since": start.isoformat()}).json())["total"] < 3:
+        assert time.monotonic() < deadline, document
+        time.sleep(0.05)
+    stats = Stats.model_validate(document)
+    assert stats.total == 3
+    assert stats.mean_confidence == pytest.approx(answers[0]["confidence"])
+    assert {entry.label: entry.count for entry in stats.classes if entry.count} == {answers[0]["predicted_emotion"]: 3}
+    assert stats.models == {answers[0]["model_version"]: 3}
+    until = (start - timedelta(seconds=1)).isoformat()
+    assert client.get("/stats", params={"until": until, "since": "2026-01-01"}).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "yesterday"},
+        {"since": "2026-01-02", "until": "2026-01-01"},
+        {"since": "2026-01-01", "until": "2026-01-01"},
+        {"since": "2999-01-01"},
+        {"since": "9999-12-31T23:59:59-23:59"},
+        {"since": "0.5"},
+        {"until": "1764000000"},
+        {"since": "2026-13-01"},
+        {"since": "1e400"},
+        {"since": "-99999999999999999999"},
+    ],
+)
+def test_impossible_stretches_of_time_are_refused(client, query):
+    response = client.get("/stats", params=query)
+    assert (response.status_code, response.json()["type"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"until": "0001-01-01"},
+        {"since": "0001-01-01T00:00:00+23:59"},
+        {"since": "2026-01-01T00:00:00", "until": "9999-12-31T23:59:59-23:59"},
+    ],
+)
+def test_stretches_beyond_all_calendars_are_cut_short(client, query):
+    assert client.get("/stats", params=query).status_code == 200
+
+
+def test_statistics_without_a_database_are_unavailable(serve):
+    response = serve().get("/stats")
+    assert (response.status_code, response.json()["type"]) == (503, "log_unavailable")
+    assert response.headers["retry-after"]
+
+
+def test_there_is_no_drift_report_until_one_is_made(serve, tmp_path):
+    client = serve()
+    response = client.get("/drift")
+    assert (response.status_code, response.json()["type"]) == (404, "no_report")
+    assert response.json()["detail"] == "No drift report has been made yet."
+    path = tmp_path / "serving" / "drift.json"
+    path.write_text(json.dumps({"status": "drift", "share": 0.4}), encoding="utf-8")
+    assert client.get("/drift").json() == {"status": "drift", "share": 0.4}
+    path.write_text('{"share": NaN}', encoding="utf-8")
+    assert client.get("/drift").json() == {"share": None}
+    path.write_text('{"sha', encoding="utf-8")
+    assert client.get("/drift").status_code == 503

@@ -1,0 +1,77 @@
+"""Forms come out as they were put together, whatever their files hold."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlopsproject.api.problems import ProblemError
+from mlopsproject.api.uploads import parse_form
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+NAME = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="%"), min_size=1, max_size=40)
+CONTENT = st.binary(max_size=300) | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\r\n\r\n", b"--x--", b"\r\n--x\r\n"])
+TYPE = st.sampled_from(["image/jpeg", "application/octet-stream", "text/plain"])
+
+
+def encoded(files, fields):
+    """A form as another program writes it, and its boundary."""
+    request = httpx.Request("POST", "http://test/", files=files, data=fields)
+    return request.read(), request.headers["content-type"].partition("boundary=")[2].encode()
+
+
+@given(st.lists(st.tuples(NAME, CONTENT, TYPE), min_size=1, max_size=5), st.dictionaries(NAME, TEXT, max_size=4))
+def test_what_was_put_in_comes_out(files, fields):
+    body, boundary = encoded([("data", file) for file in files], fields)
+    form = parse_form(body, boundary, 5)
+    assert [(upload.field, upload.content, upload.content_type) for upload in form.files] == [
+        ("data", content, content_type) for _, content, content_type in files
+    ]
+    assert form.fields == {_escaped(name): value for name, value in fields.items()}
+    assert [upload.name for upload in form.files] == [_escaped(name) for name, _, _ in files]
+
+
+def _escaped(name):
+    """A name as browsers and httpx write it: quotes as percent signs, all else as it is."""
+    return name.replace('"', "%22")
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (b'form-data; name="data"; filename="a.jpg"', "a.jpg"),
+        (b"form-data; name=data; filename=a.jpg", "a.jpg"),
+        (b"FORM-DATA;NAME=data;FILENAME=a.jpg", "a.jpg"),
+        (b'form-data; name="data"; filename="a; b=c.jpg"', "a; b=c.jpg"),
+        (rb'form-data; name="data"; filename="a\"b\\c.jpg"', 'a"b\\c.jpg'),
+        (b'form-data; name="data"; filename=""', ""),
+        (b"form-data; filename=\"a.jpg\"; name='data'; name=data", "a.jpg"),
+        ("form-data; name=data; filename=ä.jpg".encode(), "ä.jpg"),
+        (b"form-data; name=data; filename=\xff.jpg", "\ufffd.jpg"),
+    ],
+)
+def test_names_are_read_in_every_way_that_they_are_written(disposition, name):
+    body = b"--x\r\nContent-Disposition: " + disposition + b"\r\n\r\nabc\r\n--x--"
+    (upload,) = parse_form(body, b"x", 1).files
+    assert (upload.field, upload.name, upload.content) == ("data", name, b"abc")
+
+
+def test_what_is_around_the_form_is_nobodys():
+    part = b'--x \r\ncontent-disposition: form-data; name="face"\r\n\r\nall\r\n'
+    assert parse_form(b"before\r\n" + part + b"--x--\r\nafter\r\n" + part, b"x", 1).fields == {"face": "all"}
+
+
+def test_a_form_of_nothing_but_boundaries_costs_next_to_nothing():
+    body = b"\r\n--x" * 1_000_000
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(ProblemError):
+        parse_form(body, b"x", 64)
+    assert time.process_time() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+    tracemalloc.stop()
