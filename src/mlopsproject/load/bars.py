@@ -11,23 +11,18 @@ _LOWEST: Final = ">="
 _HIGHEST: Final = "<="
 
 
-def bars(
-    best: Mapping[str, float],
-    cpu: Mapping[str, float],
-    turns: Mapping[str, Sequence[Turn]],
-    starts: Sequence[ColdStart],
-) -> dict[str, dict[str, Any]]:
+def bars(turns: Mapping[str, Sequence[Turn]], starts: Sequence[ColdStart]) -> dict[str, dict[str, Any]]:
     """Every figure that can be told from what was measured, with its bar.
 
     Args:
-        best: requests per second of each side's best turn.
-        cpu: CPU milliseconds per request of each side's most frugal turn.
-        turns: of each side.
+        turns: of each side. The best counts, in requests per second and in CPU time.
         starts: cold ones of the API.
 
     Returns:
         By name: `measured`, `bar` (text; `None` for a figure that is only shown) and `met`.
     """
+    best = {side: max(turn.measured.per_second for turn in taken) for side, taken in turns.items()}
+    cpu = {side: min(turn.measured.cpu_ms for turn in taken) for side, taken in turns.items()}
     found: dict[str, dict[str, Any]] = {}
 
     def add(name: str, measured: float, sign: str = "", bound: float | None = None) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -102,8 +102,10 @@ class Server:
         while time.monotonic() < deadline:
             if self.exit_code is not None:
                 raise UserError(f"The server did not start (exit code {self.exit_code}).", self.last_words())
-            with suppress(OSError, http.client.HTTPException):
-                connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+            with (
+                suppress(OSError, http.client.HTTPException),
+                closing(http.client.HTTPConnection(HOST, self.port, timeout=5)) as connection,
+            ):
                 connection.request("GET", path)
                 if connection.getresponse().status == http.client.OK:
                     return
@@ -111,9 +113,9 @@ class Server:
         raise UserError(f"The server did not answer within {seconds:g} s.", self.last_words())
 
     def last_words(self) -> str:
-        """The last line that it printed, and where the others are."""
+        """The last line that it printed."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if self.log.exists() else []
-        return f"It said: {lines[-1][:500]} (all of it: {self.log})" if lines else f"It said nothing ({self.log})."
+        return f"It said: {lines[-1][:500]}" if lines else "It said nothing."
 
     def stop(self, seconds: float = 40) -> int:
         """Ask it to end, wait, and kill what is left of its process group.

@@ -114,25 +114,25 @@ def _measure(bench: Bench, sides: Sequence[str], rounds: int, starts: int) -> di
                 turn.measured.per_second,
                 turn.measured.cpu_ms,
             )
-    best = {side: max(turn.measured.per_second for turn in taken) for side, taken in turns.items()}
-    cpu = {side: min(turn.measured.cpu_ms for turn in taken) for side, taken in turns.items()}
     cold = [bench.cold_start() for _ in range(starts)]
     figures: dict[str, Any] = {
         "client": {"requests/s against a route that does nothing": client.per_second},
         **{side: _figures(taken) for side, taken in turns.items()},
+        **_half_load(turns.get("api", ())),
     }
-    half_load = [turn.half_load for turn in turns.get("api", ()) if turn.half_load is not None]
-    if half_load:
-        quiet = min(half_load, key=lambda measured: measured.p99_ms / measured.p50_ms)
-        figures["api at half of its peak"] = {
-            "requests/s": quiet.per_second,
-            "p50, ms": quiet.p50_ms,
-            "p99, ms": quiet.p99_ms,
-        }
     if cold:
         seconds = [start.seconds for start in cold]
         figures["cold starts"] = {"fastest, s": min(seconds), "slowest, s": max(seconds)}
-    return figures | {"bars": bars(best, cpu, turns, cold)}
+    return figures | {"bars": bars(turns, cold)}
+
+
+def _half_load(turns: Sequence[Turn]) -> dict[str, Any]:
+    measured = [turn.half_load for turn in turns if turn.half_load is not None]
+    if not measured:
+        return {}
+    best = min(measured, key=lambda each: each.p99_ms / each.p50_ms)
+    figures = {"requests/s": best.per_second, "p50, ms": best.p50_ms, "p99, ms": best.p99_ms}
+    return {"api at half of its peak": figures}
 
 
 def _figures(turns: Sequence[Turn]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -130,8 +130,10 @@ class Bench:
         began = time.perf_counter()
         with self._server("api", None) as server:
             while server.exit_code is None and time.perf_counter() - began < _START_SECONDS:
-                with suppress(OSError, http.client.HTTPException):
-                    connection = http.client.HTTPConnection(HOST, server.port, timeout=_START_SECONDS)
+                with (
+                    suppress(OSError, http.client.HTTPException),
+                    closing(http.client.HTTPConnection(HOST, server.port, timeout=_START_SECONDS)) as connection,
+                ):
                     connection.request("POST", "/predict/", body, {"Content-Type": CONTENT_TYPE})
                     if connection.getresponse().status == http.client.OK:
                         return ColdStart(time.perf_counter() - began, cpu_seconds(server.pid))
@@ -157,9 +159,11 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix=f"{side}-", dir=self.folder) as name:
             folder = Path(name)
             log = folder / "server.log"
+            # Compiled modules, as every installation has them after its first start; some shells turn that off.
+            common = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": self.folder / "compiled"}
             if side in API_SIDES:
                 settings = {"MODEL_URI": bundle, "MODEL_PRECISION": self.precision, **API_SIDES[side]}
-                server = api_server(folder, log, settings, cores)
+                server = api_server(folder, log, common | settings, cores)
             else:
                 port = free_port()
                 command = [
@@ -171,12 +175,12 @@ class Bench:
                     str(bundle),
                     self.precision,
                 ]
-                server = Server(command, port, folder, log, cores=cores)
+                server = Server(command, port, folder, log, common, cores)
             with server:
                 yield server
 
 
 def _pending(server: Server) -> int:
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=30)
-    connection.request("GET", "/stats")
-    return int(json.loads(connection.getresponse().read())["pending"])
+    with closing(http.client.HTTPConnection(HOST, server.port, timeout=30)) as connection:
+        connection.request("GET", "/stats")
+        return int(json.loads(connection.getresponse().read())["pending"])
