@@ -89,6 +89,8 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> int:
         forwarded_allow_ips=settings.forwarded_allow_ips,
         backlog=_BACKLOG,
         server_header=False,
+        # A worker that is short of time on a busy machine is not dead.
+        timeout_worker_healthcheck=30,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_seconds) or 1,
     )
     host, port = listener.getsockname()[:2]

@@ -73,7 +73,7 @@ class GroupWriter:
     def __init__(self, sink: Sink, *, drop: bool) -> None:
         self._sink = sink
         self._drop = drop
-        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Entry] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
         self._closed = False
@@ -96,17 +96,22 @@ class GroupWriter:
 
     def submit(self, entry: Entry) -> None:
         """Queue rows; if they cannot be kept for now, `done` is called at once, from this thread."""
+        self.submit_all([entry])
+
+    def submit_all(self, entries: list[Entry]) -> None:
+        """Queue entries, all or none, with one wake-up of the thread; otherwise as `submit`."""
+        rows = sum(entry.rows for entry in entries)
         with self._lock:
             failure = self.failure
             if self._closed:
                 failure = LogUnavailable("The prediction log is closed.")
-            elif failure is None and self._waiting + entry.rows > MAX_WAITING:
+            elif failure is None and self._waiting + rows > MAX_WAITING:
                 failure = LogUnavailable(f"{self._waiting:,} rows wait for the log already.", "Send fewer requests.")
             if failure is None:
-                self._waiting += entry.rows
-                self._queue.put(entry)
+                self._waiting += rows
+                self._queue.put(entries)
                 return
-        self._finish([entry], failure)
+        self._finish(entries, failure)
 
     def close(self, timeout: float) -> bool:
         """Keep what waits, then stop.
@@ -142,17 +147,17 @@ class GroupWriter:
         rows = 0
         try:
             while rows < _MAX_GROUP:
-                entry = self._queue.get_nowait() if group else self._wait()
-                if entry is None:
+                entries = self._queue.get_nowait() if group else self._wait()
+                if entries is None:
                     return group, False
-                group.append(entry)
-                rows += entry.rows
+                group += entries
+                rows += sum(entry.rows for entry in entries)
         except Empty:
             pass
         return group, True
 
-    def _wait(self) -> Entry | None:
-        """The next entry; while rows cannot be kept, try now and then whether they can again."""
+    def _wait(self) -> list[Entry] | None:
+        """The next entries; while rows cannot be kept, try now and then whether they can again."""
         while self.failure is not None:
             try:
                 return self._queue.get(timeout=_PROBE_SECONDS)

@@ -26,6 +26,7 @@ from mlopsproject.prediction_log.segment_reader import find_prediction
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.spool import Spool
 from mlopsproject.prediction_log.status import LogStatus
+from mlopsproject.prediction_log.turns import TurnWriter
 
 #: What `rows.new_id` makes; nothing else is looked for.
 _ID: Final = re.compile("[0-9a-f]{32}")
@@ -64,6 +65,7 @@ class PredictionLog:
             leftovers_only=settings.log_durability == "database",
         )
         self._writer = GroupWriter(self._sink(self._database), drop=settings.log_when_full == "answer")
+        self._turns: TurnWriter | None = None
         self._backlog = Backlog(settings.spool_dir)
         self._quarantine = Quarantine(settings.spool_dir)
         self._drainer.start()
@@ -103,29 +105,23 @@ class PredictionLog:
         Raises:
             LogUnavailable: if they are not kept, or are not for a long time; then they may be kept after all.
         """
+        if self._database is None or not rows:
+            return
+        lines = b"".join([to_line(row) for row in rows])
+        self._remember(rows)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            # The caller may have been cancelled meanwhile.
-            if future.done():
-                return
-            if isinstance(error, LogUnavailable):
-                # Many callers may wait for the same group: each gets an error, and traceback, of its own.
-                future.set_exception(type(error)(error.message, error.fix))
-            else:
-                future.set_result(None)
-
-        def done(error: Exception | None) -> None:
-            loop.call_soon_threadsafe(settle, error)
-
+        if self._turns is None or self._turns.loop is not loop:
+            self._turns = TurnWriter(loop, self._writer.submit_all)
+        future = self._turns.write(lines, len(rows))
         too_late = self._too_late() if self._settings.log_when_full == "refuse" else None
-        timer = loop.call_later(_WRITE_TIMEOUT, settle, too_late)
+        timer = loop.call_later(_WRITE_TIMEOUT, _settle, future, too_late)
         try:
-            self.submit(rows, done)
-            await future
+            error = await future
         finally:
             timer.cancel()
+        if isinstance(error, LogUnavailable):
+            # Many callers may wait for the same group: each gets an error, and traceback, of its own.
+            raise type(error)(error.message, error.fix)
 
     def _too_late(self) -> LogUnavailable:
         place = "database" if self._settings.log_durability == "database" else "disk"
@@ -225,3 +221,8 @@ class PredictionLog:
 
 def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _settle(future: asyncio.Future[Exception | None], outcome: Exception | None) -> None:
+    if not future.done():
+        future.set_result(outcome)
