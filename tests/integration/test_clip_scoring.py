@@ -199,6 +199,14 @@ def test_what_is_missing_at_the_end_of_a_broken_file_is_listed(people, predictor
     assert any("truncated" in str(cell) for cell in summary(result).columns[0].cells)
 
 
+def test_of_a_broken_file_only_the_frames_that_were_wanted_are_missed(people, predictor, tmp_path):
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(people.read_bytes()[: int(0.6 * people.stat().st_size)])
+    result = score_clip(cut, predictor, tmp_path / "out.csv", ClipOptions(faces="none", every=3), progress=False)
+    assert 0 < result.scored < 4
+    assert result.scored + result.failed == 4  # frames 0, 3, 6 and 9
+
+
 def test_a_file_that_gives_no_frame_is_an_error_and_leaves_the_old_table(predictor, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     (tmp_path / "out.csv").write_text("old")

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from mlopsproject.api import logs
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.api.threads import leave
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.store import resolve_bundle
 from mlopsproject.prediction_log.settings import LogSettings
@@ -109,4 +110,4 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

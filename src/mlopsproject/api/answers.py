@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from mlopsproject.api.live_model import LoadedModel
-from mlopsproject.api.pictures import CutFaces
+from mlopsproject.core.face_inputs import FaceInputs
 from mlopsproject.core.image_statistics import STATISTICS, image_statistics
 from mlopsproject.prediction_log.rows import PredictionRow, Source, new_id
 
 
 def answer(
-    model: LoadedModel, faces: CutFaces, request_id: str, started: float, source: Source
+    model: LoadedModel, faces: FaceInputs, request_id: str, started: float, source: Source
 ) -> tuple[dict[str, Any], list[PredictionRow]]:
     """Recognise the apparent expressions of a picture's faces; blocks.
 
@@ -30,7 +30,9 @@ def answer(
     return _document(rows, faces, request_id), rows
 
 
-def _rows(model: LoadedModel, faces: CutFaces, request_id: str, started: float, source: Source) -> list[PredictionRow]:
+def _rows(
+    model: LoadedModel, faces: FaceInputs, request_id: str, started: float, source: Source
+) -> list[PredictionRow]:
     predictor = model.predictor
     logits, _ = predictor.logits(faces.inputs)
     predictions = [predictor.prediction(row) for row in predictor.probabilities(logits)]
@@ -63,7 +65,7 @@ def _rows(model: LoadedModel, faces: CutFaces, request_id: str, started: float, 
     ]
 
 
-def _document(rows: list[PredictionRow], faces: CutFaces, request_id: str) -> dict[str, Any]:
+def _document(rows: list[PredictionRow], faces: FaceInputs, request_id: str) -> dict[str, Any]:
     entries = [
         {
             "prediction_id": row.prediction_id,

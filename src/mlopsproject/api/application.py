@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 import mlopsproject
 from mlopsproject.api import openapi
-from mlopsproject.api.middleware import INFO, RequestMiddleware
+from mlopsproject.api.middleware import INFO, RequestMiddleware, is_trusted
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import explain, feedback, pages, predict, status
 from mlopsproject.api.routes.direct import DirectRoute
@@ -102,5 +102,6 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _respond(request: Request, problem: ProblemError) -> Response:
-    body = problem.body(request.scope[INFO].request_id)
+    trusted = problem.inside is not None and is_trusted(request.scope, request.app.state.service)
+    body = problem.body(request.scope[INFO].request_id, trusted=trusted)
     return Response(body, problem.status_code, problem.headers, media_type=MEDIA_TYPE)

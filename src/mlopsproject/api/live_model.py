@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mlopsproject.api.metrics import Metrics, ModelMetrics
+from mlopsproject.api.threads import in_own_thread
 from mlopsproject.core.bundle import open_bundle
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.predictor import Predictor
@@ -79,15 +80,17 @@ class LiveModel:
     async def look(self) -> None:
         """Change over if the alias has moved. Requests in work keep the model they have; a damaged one is not taken."""
         try:
-            predictor = await asyncio.to_thread(self._replacement)
+            predictor = await in_own_thread("model", self._replacement)
         except Exception as error:
             # Whatever it is, the model that answers goes on answering, and the next look comes.
             if str(error) != self.problem:
                 log.error("The model is not replaced: %s", error, exc_info=not isinstance(error, UserError))
                 self._metrics.reloaded(succeeded=False)
             self.problem = str(error)
+            self._metrics.reload_failing.set(1)
             return
         self.problem = None
+        self._metrics.reload_failing.set(0)
         if predictor is not None:
             old = self.current.version if self.current else None
             self._take(predictor)

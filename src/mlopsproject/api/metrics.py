@@ -5,6 +5,7 @@ Every name begins with `mlopsproject_`. Labels have few values: routes are templ
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Final
@@ -51,6 +52,7 @@ class Metrics:
         self._edges: dict[str, tuple[float, ...]] = {}
         self._model: tuple[str, str] | None = None
         self._dropped = 0
+        self._dropped_lock = threading.Lock()
         self._make_request_metrics()
         self._make_model_metrics()
         self._make_log_metrics()
@@ -75,6 +77,9 @@ class Metrics:
             "predictions", "Faces that were answered.", ("model", "predicted", "uncertain")
         )
         self._reloads = self._counter("model_reloads", "Times that the alias had moved.", ("outcome",))
+        self.reload_failing = self._gauge(
+            "model_reload_failing", "1 while the model that the alias names cannot be loaded.", (), "livemax"
+        )
         self._info = self._gauge("model_info", "1 for the model that answers.", ("model", "precision"), "livemax")
         self._reference = self._gauge(
             "reference_cumulative_share",
@@ -145,8 +150,10 @@ class Metrics:
         self._log_rows.set(status.pending_rows)
         self._log_bytes.set(status.spool_bytes)
         self._log_age.set(status.oldest_seconds)
-        self._log_dropped.inc(max(0, status.dropped_rows - self._dropped))
-        self._dropped = status.dropped_rows
+        with self._dropped_lock:
+            # A scrape and the event loop may both be here, the later one with the earlier state.
+            self._log_dropped.inc(max(0, status.dropped_rows - self._dropped))
+            self._dropped = max(self._dropped, status.dropped_rows)
         self._log_quarantined.set(status.quarantined_rows)
 
     def text(self) -> bytes:

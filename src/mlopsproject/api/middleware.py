@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+from ipaddress import ip_address
 from typing import Any, Final
 
 from limits import RateLimitItem, parse
@@ -28,6 +29,12 @@ INFO: Final = "mlopsproject.info"
 OPEN_PATHS: Final = {"/", "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 #: An identifier of the caller's that can stand in a header and a log line.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+#: Stages of a request.
+_OUTSIDE: Final = 0
+_ARRIVES: Final = 1
+_WORKED_ON: Final = 2
+#: Requests that may be arriving, for each that may be worked on.
+_ARRIVING: Final = 8
 #: Said of a caller that went away before its answer, as nginx does.
 _GONE: Final = 499
 
@@ -48,7 +55,6 @@ class RequestMiddleware:
         self._service = service
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._root_path = settings.root_path
-        self._max_waiting = settings.max_waiting
         self._max_body = settings.max_body_bytes
         self._seconds = settings.request_timeout_seconds
         self._rate: RateLimitItem | None = parse(settings.rate_limit) if settings.rate_limit else None
@@ -69,10 +75,11 @@ class RequestMiddleware:
         name = identifier.decode() if _SANE_ID.fullmatch(identifier) else os.urandom(16).hex()
         scope[INFO] = info = RequestInfo(name, time.perf_counter())
         token = request_id.set(name)
-        exchange = _Exchange(receive, send, name.encode(), self._max_body)
+        exchange = _Exchange(receive, send, name.encode(), self._service)
         try:
             await self._serve(scope, headers, exchange)
         finally:
+            exchange.end()
             self._write_down(scope, info, exchange.status)
             request_id.reset(token)
 
@@ -86,7 +93,8 @@ class RequestMiddleware:
             else:
                 await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
-            await exchange.refuse(problem, info.request_id)
+            trusted = problem.inside is not None and is_trusted(scope, self._service)
+            await exchange.refuse(problem, info.request_id, trusted=trusted)
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE
         except Exception:
@@ -97,11 +105,7 @@ class RequestMiddleware:
             await exchange.refuse(ProblemError(500, "internal", "Something is wrong here."), info.request_id)
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
-        """Refuse callers without the key, too frequent ones, and bodies that say they are too large."""
-        if self._key is not None and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
-            raise ProblemError(
-                401, "wrong_key", "Send the API key in the header X-API-Key.", {"WWW-Authenticate": "ApiKey"}
-            )
+        """Refuse too frequent callers, those without the key, and bodies that say they are too large."""
         if self._limiter is not None and self._rate is not None:
             caller = scope["client"][0] if scope.get("client") else ""
             if not self._limiter.hit(self._rate, caller):
@@ -110,16 +114,18 @@ class RequestMiddleware:
                 raise ProblemError(
                     429, "too_many", f"No more than {self._rate}; try again.", {"Retry-After": str(seconds)}
                 )
+        # After the rate, which also limits how often keys can be tried.
+        if self._key is not None and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
+            raise ProblemError(
+                401, "wrong_key", "Send the API key in the header X-API-Key.", {"WWW-Authenticate": "ApiKey"}
+            )
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             raise exchange.too_large()
 
     async def _work(self, scope: Scope, exchange: _Exchange) -> None:
         """Serve a request that takes work, unless there are too many, within its time."""
-        service = self._service
-        if service.in_progress >= self._max_waiting:
-            raise busy(f"{service.in_progress} requests are worked on already.")
-        service.in_progress += 1
+        exchange.begin()
         try:
             async with asyncio.timeout(self._seconds):
                 await self._app(scope, exchange.receive, exchange.send)
@@ -131,8 +137,6 @@ class RequestMiddleware:
                     408, "too_slow", f"The request did not arrive within {self._seconds:g} s.", {"Connection": "close"}
                 ) from None
             raise busy(f"The request took longer than {self._seconds:g} s.", "timeout") from None
-        finally:
-            service.in_progress -= 1
 
     def _write_down(self, scope: Scope, info: RequestInfo, status: int) -> None:
         seconds = time.perf_counter() - info.started
@@ -153,28 +157,77 @@ class RequestMiddleware:
 
 
 class _Exchange:
-    """One request's messages, with what must be known of them."""
+    """One request's messages, with what must be known of them, and the place that it takes among the others.
 
-    def __init__(self, receive: Receive, send: Send, identifier: bytes, max_body: int) -> None:
+    A request is among those that arrive until its body is there, then among those that are worked on: callers that
+    send slowly or not at all take no place of others that do.
+    """
+
+    def __init__(self, receive: Receive, send: Send, identifier: bytes, service: Service) -> None:
         self._receive = receive
         self._send = send
         self._identifier = identifier
-        self._max_body = max_body
+        self._service = service
+        self._max_body = service.settings.max_body_bytes
         self._size = 0
+        self._stage = _OUTSIDE
         #: Whether the request's body has arrived whole.
         self.arrived = False
         #: Of the answer; 0 until it has begun.
         self.status = 0
 
+    def begin(self) -> None:
+        """Let the request arrive.
+
+        Raises:
+            ProblemError: if too many do, or are worked on.
+        """
+        service = self._service
+        self._check_room()
+        if service.arriving >= _ARRIVING * service.settings.max_waiting:
+            raise busy(f"{service.arriving} requests are arriving already.")
+        service.arriving += 1
+        self._stage = _ARRIVES
+
+    def end(self) -> None:
+        """Give back what the request took."""
+        self._leave_stage()
+        self._service.held_bytes -= self._size
+        self._size = 0
+
     async def receive(self) -> Message:
-        """The next message of the request, unless the body is too large."""
+        """The next message of the request, unless the body is too large, or there is no room for it."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            if self._size > self._max_body:
-                raise self.too_large()
+            self._hold(len(message.get("body", b"")))
             self.arrived = not message.get("more_body", False)
+            if self.arrived and self._stage == _ARRIVES:
+                self._leave_stage()
+                self._check_room()
+                self._service.in_progress += 1
+                self._stage = _WORKED_ON
         return message
+
+    def _hold(self, size: int) -> None:
+        service = self._service
+        self._size += size
+        service.held_bytes += size
+        if self._size > self._max_body:
+            raise self.too_large()
+        if service.held_bytes > service.max_held_bytes:
+            raise busy(f"{service.held_bytes // 1_000_000} MB of requests are held already.")
+
+    def _check_room(self) -> None:
+        service = self._service
+        if service.in_progress >= service.settings.max_waiting:
+            raise busy(f"{service.in_progress} requests are worked on already.")
+
+    def _leave_stage(self) -> None:
+        if self._stage == _ARRIVES:
+            self._service.arriving -= 1
+        elif self._stage == _WORKED_ON:
+            self._service.in_progress -= 1
+        self._stage = _OUTSIDE
 
     async def send(self, message: Message) -> None:
         """Send a message of the answer; the first one tells the request's id."""
@@ -183,9 +236,9 @@ class _Exchange:
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._identifier)]
         await self._send(message)
 
-    async def refuse(self, problem: ProblemError, identifier: str) -> None:
+    async def refuse(self, problem: ProblemError, identifier: str, *, trusted: bool = False) -> None:
         """Answer with a problem."""
-        body = problem.body(identifier)
+        body = problem.body(identifier, trusted=trusted)
         headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **(problem.headers or {})}
         encoded = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
         await self.send({"type": "http.response.start", "status": problem.status_code, "headers": encoded})
@@ -194,6 +247,17 @@ class _Exchange:
     def too_large(self) -> ProblemError:
         """The answer to a body beyond the limit."""
         return ProblemError(413, "too_large", f"The request has more than {self._max_body:,} bytes.")
+
+
+def is_trusted(scope: Scope, service: Service) -> bool:
+    """Whether a caller may know what is wrong inside: it has the key; where there is none, it is this machine."""
+    key = service.settings.api_key
+    if key is not None:
+        return hmac.compare_digest(_wanted(scope).get(b"x-api-key", b""), key.get_secret_value().encode())
+    try:
+        return ip_address(scope["client"][0]).is_loopback
+    except (KeyError, TypeError, ValueError):  # none, or a socket of this machine's
+        return False
 
 
 def _wanted(scope: Scope) -> dict[bytes, bytes]:

@@ -64,7 +64,9 @@ def forget_dead_workers(folder: Path) -> None:
     for path in folder.glob("gauge_live*_*.db"):
         pid = path.stem.rpartition("_")[2]
         if pid.isdigit() and not _is_alive(int(pid)):
-            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+            # Another scrape may do the same.
+            with suppress(FileNotFoundError):
+                mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
 
 
 def _owner(pid: int) -> str:
@@ -86,10 +88,11 @@ def _occupy(folder: Path) -> None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH)
                 if os.fstat(handle).st_ino == (folder / _LOCK).stat().st_ino:
+                    handle = -1  # kept
                     return
-            except FileNotFoundError:
-                os.close(handle)
-                raise
+            finally:
+                if handle >= 0:
+                    os.close(handle)
 
 
 def _clear_away(parent: Path) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mlopsproject.api.problems import describe, invalid
-from mlopsproject.core.faces import crop, scale_box, square
-from mlopsproject.core.preprocess import MAX_PIXELS, MIN_JPEG_SIDE, decode_image, to_input
-from mlopsproject.core.schemas import Box, FaceMode, FaceSearch
+from mlopsproject.core.face_inputs import FaceInputs, cut
+from mlopsproject.core.faces import scale_box
+from mlopsproject.core.picture_limits import MAX_PIXELS
+from mlopsproject.core.preprocess import MIN_JPEG_SIDE, decode_image
+from mlopsproject.core.schemas import Box, FaceMode
 from mlopsproject.core.spec import InputSpec
 
 #: Most faces that a caller may name in one picture.
@@ -70,30 +70,6 @@ class FaceOptions:
 _DEFAULT: Final = FaceOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class CutFaces:
-    """The faces of one picture, ready for the network.
-
-    Attributes:
-        inputs: uint8 `[F, C, S, S]`, F at least 1.
-        boxes: where they are in the picture as sent; `None` stands for all of it.
-        parts: the squares around them that were cut out, likewise.
-        search: how they were found.
-        size: width and height of the picture as sent, upright, in pixels.
-    """
-
-    inputs: NDArray[np.uint8]
-    boxes: tuple[Box | None, ...]
-    parts: tuple[Box | None, ...]
-    search: FaceSearch
-    size: tuple[int, int]
-
-    @property
-    def largest(self) -> int:
-        """Position of the largest face."""
-        return max(range(len(self.boxes)), key=lambda index: _area(self.boxes[index]))
-
-
 def decode(content: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture as `core.preprocess.load_input` does.
 
@@ -110,7 +86,7 @@ def needs_search(image: Image.Image, options: FaceOptions) -> bool:
     return options.mode == "all" or min(image.info["original_size"]) > FACE_SIDE
 
 
-def cut_faces(image: Image.Image, options: FaceOptions, spec: InputSpec, find: FindFaces | None) -> CutFaces:
+def cut_faces(image: Image.Image, options: FaceOptions, spec: InputSpec, find: FindFaces | None) -> FaceInputs:
     """Cut the wanted faces out of a decoded picture.
 
     Args:
@@ -122,33 +98,16 @@ def cut_faces(image: Image.Image, options: FaceOptions, spec: InputSpec, find: F
     Raises:
         ProblemError: for a given box that leaves the picture.
     """
-    size: tuple[int, int] = image.info["original_size"]
     if options.boxes:
+        size: tuple[int, int] = image.info["original_size"]
         _check_boxes(options.boxes, size)
-        inside = [scale_box(box, size, image.size) for box in options.boxes]
-        return _cut(image, inside, options.boxes, "given", spec)
+        faces = cut(image, [scale_box(box, size, image.size) for box in options.boxes], "given", spec)
+        # As they were given: at a smaller size they lose their last digits.
+        return replace(faces, boxes=options.boxes)
     if find is None or not needs_search(image, options):
-        return _whole(image, "skipped", spec)
+        return cut(image, (), "skipped", spec)
     found = find(image)
-    if not found:
-        return _whole(image, "not_found", spec)
-    wanted = found if options.mode == "all" else found[:1]
-    return _cut(image, wanted, tuple(scale_box(box, image.size, size) for box in wanted), "found", spec)
-
-
-def _whole(image: Image.Image, search: FaceSearch, spec: InputSpec) -> CutFaces:
-    pixels = to_input(image, spec.size, spec.channels, spec.resize_filter)
-    return CutFaces(pixels[None], (None,), (None,), search, image.info["original_size"])
-
-
-def _cut(
-    image: Image.Image, inside: Sequence[Box], boxes: tuple[Box, ...], search: FaceSearch, spec: InputSpec
-) -> CutFaces:
-    """Cut faces out of a picture that may have been decoded at a smaller size: `inside` is in its own pixels."""
-    size: tuple[int, int] = image.info["original_size"]
-    pixels = [to_input(crop(image, box), spec.size, spec.channels, spec.resize_filter) for box in inside]
-    parts = tuple(scale_box(square(image.size, box), image.size, size) for box in inside)
-    return CutFaces(np.stack(pixels), boxes, parts, search, size)
+    return cut(image, found if options.mode == "all" else found[:1], "found" if found else "not_found", spec)
 
 
 def _check_boxes(boxes: tuple[Box, ...], size: tuple[int, int]) -> None:
@@ -158,7 +117,3 @@ def _check_boxes(boxes: tuple[Box, ...], size: tuple[int, int]) -> None:
             raise invalid(
                 f"boxes: {list(box)} is not within the picture of {size[0]} x {size[1]} pixels.", "invalid_boxes"
             )
-
-
-def _area(box: Box | None) -> int:
-    return 0 if box is None else box[2] * box[3]

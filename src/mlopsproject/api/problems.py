@@ -29,10 +29,19 @@ class ProblemError(HTTPException):
         kind: a stable word for programs.
         detail: a sentence for people; it repeats nothing secret.
         headers: more headers of the answer.
+        inside: the sentence for those who run the service; it may name paths and addresses of theirs.
     """
 
-    def __init__(self, status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        inside: str | None = None,
+    ) -> None:
         self.kind = kind
+        self.inside = inside
         super().__init__(status, detail, headers)
 
     @classmethod
@@ -44,19 +53,24 @@ class ProblemError(HTTPException):
         text = detail.get(error.status_code, error.detail)
         return cls(error.status_code, _KINDS.get(error.status_code, "refused"), text, error.headers)
 
-    def document(self, request_id: str) -> dict[str, Any]:
-        """The problem as `schemas.Problem` has it."""
+    def document(self, request_id: str, *, trusted: bool = False) -> dict[str, Any]:
+        """The problem as `schemas.Problem` has it.
+
+        Args:
+            request_id: of the request.
+            trusted: the caller may know what is wrong inside.
+        """
         return {
             "type": self.kind,
             "title": title(self.status_code),
             "status": self.status_code,
-            "detail": self.detail,
+            "detail": self.inside if trusted and self.inside else self.detail,
             "request_id": request_id,
         }
 
-    def body(self, request_id: str) -> bytes:
-        """The problem as JSON."""
-        return to_json(self.document(request_id))
+    def body(self, request_id: str, *, trusted: bool = False) -> bytes:
+        """The problem as JSON, see `document`."""
+        return to_json(self.document(request_id, trusted=trusted))
 
 
 def title(status: int) -> str:
@@ -69,9 +83,9 @@ def image_problem(error: ImageError) -> ProblemError:
     return ProblemError(_IMAGE_STATUS.get(error.reason, 400), error.reason, error.message)
 
 
-def busy(detail: str, kind: str = "busy") -> ProblemError:
+def busy(detail: str, kind: str = "busy", inside: str | None = None) -> ProblemError:
     """The answer when a request cannot be served for now."""
-    return ProblemError(503, kind, detail, RETRY_AFTER)
+    return ProblemError(503, kind, detail, RETRY_AFTER, inside)
 
 
 def invalid(detail: str, kind: str = "invalid") -> ProblemError:

@@ -31,7 +31,6 @@ FetchReason = Literal[
     "bad_url",
     "forbidden_address",
     "forbidden_port",
-    "name_not_found",
     "unreachable",
     "bad_certificate",
     "bad_answer",
@@ -137,7 +136,7 @@ async def fetch(url: str, *, max_bytes: int, timeout: float, rules: Rules = PUBL
         The answer's body. Nothing looked at it yet: it may be anything.
 
     Raises:
-        ForbiddenAddress: if the address, one that it redirects to, or the port is not allowed.
+        ForbiddenAddress: if the address, one that it redirects to, or the port is not allowed, or a name unknown.
         FetchError: if no picture came; its `reason` says why.
     """
     try:
@@ -217,10 +216,9 @@ async def _checked_addresses(url: httpx.URL, rules: Rules) -> list[Address]:
         found = await rules.resolve(url.raw_host.decode("ascii"), port)
     except (OSError, UnicodeError):
         found = []
-    if not found:
-        raise FetchError("name_not_found", f"There is no host {url.host}.")
-    if not all(map(rules.is_allowed, found)):
-        raise ForbiddenAddress("forbidden_address", f"{url.host} is not a public address.")
+    # One answer for both: whether a name exists inside is nobody's business.
+    if not found or not all(map(rules.is_allowed, found)):
+        raise ForbiddenAddress("forbidden_address", f"{url.host} does not exist or is not a public address.")
     return list(dict.fromkeys(found))
 
 

@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -18,9 +18,10 @@ from mlopsproject.api.live_model import LiveModel, LoadedModel
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import ProblemError, busy
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.api.threads import DaemonPool, in_own_thread
 from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.schemas import Box
-from mlopsproject.prediction_log.errors import LogUnavailable
+from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog
 from mlopsproject.prediction_log.rows import Row
 from mlopsproject.prediction_log.settings import LogSettings
@@ -29,6 +30,11 @@ logger = logging.getLogger(__name__)
 
 #: Threads for large pictures and for finding faces; processes, not threads, make a server faster.
 _THREADS: Final = 2
+#: Threads for questions to the log's database, and how many questions may be worked on or wait.
+_QUESTION_THREADS: Final = 2
+_MAX_ASKING: Final = 16
+#: Pictures that are fetched from elsewhere at a time.
+_MAX_FETCHING: Final = 16
 #: Seconds between two looks at the log and the queue for the metrics that other workers show.
 _LOOK_SECONDS: Final = 2.0
 
@@ -64,12 +70,20 @@ class Service:
         self.log_settings = log_settings
         self.metrics = Metrics()
         self.model = LiveModel(settings.model_uri, settings.model_store, settings.model_precision, self.metrics)
-        #: Requests that are worked on or wait.
+        #: Requests that have arrived and are worked on or wait.
         self.in_progress = 0
+        #: Requests whose bodies have not arrived whole.
+        self.arriving = 0
+        #: Bytes of requests' bodies that are held.
+        self.held_bytes = 0
+        self.max_held_bytes = settings.max_waiting_bytes
         self._log: PredictionLog | None = None
         self._finder: FaceFinder | None = None
         self._finder_lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: DaemonPool | None = None
+        self._questions: DaemonPool | None = None
+        self._asking = 0
+        self._fetching = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -82,22 +96,24 @@ class Service:
         if self.settings.face_model is not None:
             self._open_finder()
         self._log = PredictionLog.open(self.log_settings)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="picture")
+        self._pool = DaemonPool(_THREADS, "picture")
+        self._questions = DaemonPool(_QUESTION_THREADS, "question")
         self._tasks = [asyncio.create_task(self._watch())]
         if self.settings.model_reload_seconds:
             self._tasks.append(asyncio.create_task(self.model.follow(self.settings.model_reload_seconds)))
 
     async def stop(self) -> None:
-        """End what `start` began; rows that wait are kept first."""
+        """End what `start` began: rows that wait are kept, and nobody waits for what threads are in the middle of."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
         if self._log is not None:
-            await asyncio.to_thread(self._log.close, self.settings.shutdown_timeout_seconds)
+            await in_own_thread("log", self._log.close, self.settings.shutdown_timeout_seconds)
             self._log = None
+        pools = [pool for pool in (self._pool, self._questions) if pool is not None]
+        self._pool = self._questions = None
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def is_open(self) -> bool:
@@ -146,10 +162,42 @@ class Service:
         Raises:
             ProblemError: before `start` and after `stop`.
         """
-        if self._pool is None:
-            raise busy("The service is starting or stopping.", "not_ready")
-        run = contextvars.copy_context().run  # for the request's id in log lines
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(run, function, *args, **kwargs))
+        return await _run(self._pool, function, *args, **kwargs)
+
+    async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Ask the log something that takes a while, in threads that do nothing else.
+
+        Raises:
+            ProblemError: if it cannot be asked, too many ask already, or it takes too long.
+        """
+        if self._asking >= _MAX_ASKING:
+            raise busy(f"{self._asking} questions to the prediction log are worked on already.")
+        self._asking += 1
+        seconds = self.settings.request_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await _run(self._questions, function, *args, **kwargs)
+        except TimeoutError:
+            raise busy(f"The prediction log took longer than {seconds:g} s.", "timeout") from None
+        except LogUnavailable as error:
+            raise log_problem(error) from None
+        finally:
+            self._asking -= 1
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Count a picture that is fetched from elsewhere: strangers' slow servers must not take every slot.
+
+        Raises:
+            ProblemError: if too many are.
+        """
+        if self._fetching >= _MAX_FETCHING:
+            raise busy(f"{self._fetching} pictures are fetched already.")
+        self._fetching += 1
+        try:
+            yield
+        finally:
+            self._fetching -= 1
 
     def show_state(self) -> None:
         """Bring the metrics that tell a state up to date."""
@@ -173,6 +221,16 @@ class Service:
             return self._finder
 
 
+async def _run(pool: DaemonPool | None, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    if pool is None:
+        raise busy("The service is starting or stopping.", "not_ready")
+    run = contextvars.copy_context().run  # for the request's id in log lines
+    return await asyncio.get_running_loop().run_in_executor(pool, partial(run, function, *args, **kwargs))
+
+
 def log_problem(error: LogUnavailable) -> ProblemError:
-    """The answer when the prediction log cannot keep or give rows."""
-    return busy(error.message, "log_unavailable")
+    """The answer when the prediction log cannot keep or give rows; what is wrong inside is not for every caller."""
+    if isinstance(error, LogOff):
+        return ProblemError(404, "log_off", "This service keeps no prediction log.", inside=error.message)
+    logger.warning("A request is refused: %s", error)
+    return busy("The prediction log cannot be used for now.", "log_unavailable", error.message)

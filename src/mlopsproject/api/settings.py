@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from limits import parse as parse_rate
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.settings import read_settings
 from mlopsproject.core.spec import Precision
 
 #: Keys that stand in examples and in nobody's mind.
@@ -42,6 +42,8 @@ class ApiSettings(BaseSettings):
         max_body_mb: largest request, in MB.
         max_files: most pictures of one batch.
         max_waiting: requests that are worked on or wait in one process; more are refused with 503.
+        max_waiting_mb: bodies of all requests that one process holds, in MB, at least `max_body_mb`; beyond, requests
+            are refused with 503.
         rate_limit: most requests of one caller to one process, such as `600/minute`; by default there is no limit.
         request_timeout_seconds: for a request's body to arrive, and for its pictures to be worked on.
         shutdown_timeout_seconds: for requests in work when the server is stopped, and then for the log.
@@ -69,6 +71,7 @@ class ApiSettings(BaseSettings):
     max_body_mb: float = Field(default=10, gt=0, le=1000)
     max_files: int = Field(default=64, ge=1, le=1000)
     max_waiting: int = Field(default=128, ge=1, le=10_000)
+    max_waiting_mb: float = Field(default=256, gt=0, le=1_000_000)
     rate_limit: str | None = None
     request_timeout_seconds: float = Field(default=30, gt=0, le=3600)
     shutdown_timeout_seconds: float = Field(default=20, gt=0, le=600)
@@ -128,17 +131,17 @@ class ApiSettings(BaseSettings):
         Raises:
             ConfigError: naming the variable that has an impossible value.
         """
-        try:
-            return cls(_env_file=env_file)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"]).upper()
-            raise ConfigError(f"{name} is not possible: {first['msg'].removeprefix('Value error, ')}.") from None
+        return read_settings(cls, env_file)
 
     @property
     def max_body_bytes(self) -> int:
         """Largest request, in bytes."""
         return int(self.max_body_mb * _MB)
+
+    @property
+    def max_waiting_bytes(self) -> int:
+        """Bodies of all requests that are held at a time, in bytes; one of the largest size always fits."""
+        return int(max(self.max_waiting_mb, self.max_body_mb) * _MB)
 
     @property
     def fetch_max_bytes(self) -> int:

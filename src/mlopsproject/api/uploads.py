@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -26,7 +27,7 @@ _MAX_FIELDS: Final = 8
 _MAX_NAME: Final = 255
 
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70})(?=[;,\s]|$))', re.IGNORECASE)
-_PARAMETER: Final = re.compile(rb';\s*([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))', re.DOTALL)
+_PARAMETER: Final = re.compile(rb';\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))', re.DOTALL)
 _ESCAPED: Final = re.compile(rb'\\(["\\])')
 
 
@@ -116,12 +117,12 @@ def _add_part(form: Form, section: bytes, max_files: int) -> None:
     name = options.get(b"name")
     if kind.strip().lower() != b"form-data" or name is None:
         raise _malformed("a part of it has no name")
-    file_name = options.get(b"filename")
+    file_name = _file_name(options)
     # A picture is a picture, also without the name of a file.
     if file_name is not None or content_type.startswith("image/"):
         if len(form.files) >= max_files:
             raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
-        shown = (file_name or b"").decode("utf-8", "replace")[:_MAX_NAME]
+        shown = (file_name or "")[:_MAX_NAME]
         form.files.append(Upload(name.decode("utf-8", "replace"), shown, content_type, content))
     else:
         _add_field(form, name.decode("utf-8", "replace"), content)
@@ -154,6 +155,17 @@ def _headers(head: bytes) -> tuple[bytes, str]:
             case b"content-type":
                 content_type = value.partition(b";")[0].strip().lower().decode("latin-1")
     return disposition, content_type
+
+
+def _file_name(options: dict[bytes, bytes]) -> str | None:
+    """The name of a part's file; `filename*` (RFC 5987) says it with its encoding and goes before."""
+    extended = options.get(b"filename*")
+    if extended is None:
+        plain = options.get(b"filename")
+        return None if plain is None else plain.decode("utf-8", "replace")
+    encoding, _, rest = extended.partition(b"'")
+    escaped = rest.partition(b"'")[2]
+    return unquote_to_bytes(escaped).decode("latin-1" if encoding.lower() == b"iso-8859-1" else "utf-8", "replace")
 
 
 def _value(match: re.Match[bytes]) -> bytes:

@@ -172,10 +172,15 @@ def _seen(
 
 def _until_broken(clip: Clip, every: int, tables: ScoreOutput) -> Iterator[Frame]:
     """The frames that can be read; what ends a clip early goes to the table of errors."""
+    given = 0
     try:
-        yield from clip.frames(every)
+        for frame in clip.frames(every):
+            given += 1
+            yield frame
     except ImageError as error:
-        tables.fail(printable(str(clip.path)), error, max((clip.announced or 0) - clip.read, 1))
+        # Of a file that does not say how many frames it has, one is known to be missing.
+        wanted = given + 1 if clip.announced is None else -(-clip.announced // every)
+        tables.fail(printable(str(clip.path)), error, max(wanted - given, 0))
 
 
 def _faces_of(frame: Frame, found: FaceInputs, tracker: Tracker, result: ScoringResult) -> Iterator[_Seen]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlopsproject.core.faces import FaceFinder, crop, scale_box
+from mlopsproject.core.faces import FaceFinder, crop, scale_box, square
 from mlopsproject.core.preprocess import to_input
 from mlopsproject.core.schemas import Box, FaceSearch
 from mlopsproject.core.spec import InputSpec
@@ -25,16 +26,26 @@ class FaceInputs:
     Attributes:
         inputs: uint8 `[F, C, S, S]`, F at least 1.
         boxes: where each is, in pixels of the picture as found; ``None`` stands for all of it.
-        search: `found`, `not_found` (the whole picture stands in) or `skipped`.
+        parts: the squares around them that were cut out, likewise.
+        search: how they were found.
+        size: width and height of the picture as found, upright, in pixels.
     """
 
     inputs: NDArray[np.uint8]
     boxes: tuple[Box | None, ...]
+    parts: tuple[Box | None, ...]
     search: FaceSearch
+    size: tuple[int, int]
+
+    @property
+    def largest(self) -> int:
+        """Position of the largest face."""
+        areas = [0 if box is None else box[2] * box[3] for box in self.boxes]
+        return areas.index(max(areas))
 
 
 def face_inputs(image: Image.Image, wanted: FacesWanted, spec: InputSpec, finder: FaceFinder | None) -> FaceInputs:
-    """Cut the wanted faces out of a picture.
+    """Cut the wanted faces out of a picture; if there is none, the whole picture stands in.
 
     Args:
         image: from `preprocess.decode_image`.
@@ -42,12 +53,34 @@ def face_inputs(image: Image.Image, wanted: FacesWanted, spec: InputSpec, finder
         spec: the network's input.
         finder: searches; not needed for `none`.
     """
-    found = finder.find(image) if finder is not None and wanted != "none" else []
+    if wanted == "none":
+        return cut(image, (), "skipped", spec)
+    found = finder.find(image) if finder is not None else []
     if wanted == "largest":
         found = found[:1]
-    parts = [crop(image, box) for box in found] or [image]
-    inputs = np.stack([to_input(part, spec.size, spec.channels, spec.resize_filter) for part in parts])
-    if not found:
-        return FaceInputs(inputs, (None,), "skipped" if wanted == "none" else "not_found")
+    return cut(image, found, "found" if found else "not_found", spec)
+
+
+def cut(image: Image.Image, inside: Sequence[Box], search: FaceSearch, spec: InputSpec) -> FaceInputs:
+    """Cut faces out of a picture.
+
+    Args:
+        image: from `preprocess.decode_image`, which may have decoded it at a smaller size.
+        inside: the faces, in pixels of `image`; none of them takes the whole picture.
+        search: how they were found.
+        spec: the network's input.
+    """
     size: tuple[int, int] = image.info["original_size"]
-    return FaceInputs(inputs, tuple(scale_box(box, image.size, size) for box in found), "found")
+    if spec.channels == 1 and image.mode != "L":
+        # Before cutting: the copy that a crop is has a fourth of the bytes.
+        image = image.convert("L")
+    # One after the other: each may be as large as the picture.
+    pixels = [
+        to_input(crop(image, box) if box else image, spec.size, spec.channels, spec.resize_filter)
+        for box in inside or (None,)
+    ]
+    if not inside:
+        return FaceInputs(np.stack(pixels), (None,), (None,), search, size)
+    boxes = tuple(scale_box(box, image.size, size) for box in inside)
+    parts = tuple(scale_box(square(image.size, box), image.size, size) for box in inside)
+    return FaceInputs(np.stack(pixels), boxes, parts, search, size)

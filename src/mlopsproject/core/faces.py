@@ -136,7 +136,7 @@ def crop(image: Image.Image, box: Box, margin: float = MARGIN) -> Image.Image:
         margin: added on every side, as a share of the box's longer side.
 
     Returns:
-        The square, clipped to the picture.
+        The square, see `square`.
     """
     left, upper, width, height = square(image.size, box, margin)
     return image.crop((left, upper, left + width, upper + height))
@@ -151,11 +151,10 @@ def square(size: tuple[int, int], box: Box, margin: float = MARGIN) -> Box:
         margin: added on every side, as a share of the box's longer side.
 
     Returns:
-        The square around the middle of the box, clipped to the picture.
+        The square around the middle of the box, moved into the picture; smaller only if the picture is.
     """
     x, y, width, height = box
-    half = max(width, height) * (0.5 + margin)
-    middle, centre = x + width / 2, y + height / 2
-    left, upper = max(0, round(middle - half)), max(0, round(centre - half))
-    right, lower = min(size[0], round(middle + half)), min(size[1], round(centre + half))
-    return left, upper, max(right - left, 1), max(lower - upper, 1)
+    wanted = max(width, height) * (1 + 2 * margin)
+    side = max(1, min(round(wanted), *size))
+    left, upper = round(x + (width - side) / 2), round(y + (height - side) / 2)
+    return min(max(left, 0), size[0] - side), min(max(upper, 0), size[1] - side), side, side

@@ -18,23 +18,30 @@ from numpy.typing import NDArray
 # Pillow registers these two late, by loading all its forty plugins; naming them here avoids that.
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+from mlopsproject.core.eight_bit import result_mode, to_8_bit
 from mlopsproject.core.errors import ImageError
+from mlopsproject.core.picture_limits import (
+    MAX_PIXELS,
+    check_bytes,
+    check_memory,
+    check_scans,
+    check_size,
+    count_scans,
+    pixel_bytes,
+)
 
 if TYPE_CHECKING:  # pydantic would slow the start of an import's worker processes
     from mlopsproject.core.spec import InputSpec, ResizeFilter
 
 ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
 
-#: Largest picture decoded, in pixels; one beyond it would take more than 150 MB of memory.
-MAX_PIXELS: Final = 50_000_000
 #: JPEGs may be decoded at 1/2, 1/4 or 1/8 scale as long as the shorter side keeps this many pixels.
 MIN_JPEG_SIDE: Final = 512
-#: Transparent pixels show this gray: the middle of the range, so that they add neither light nor contrast.
-BACKGROUND: Final = 128
 
 #: The decoders that are allowed to look at foreign bytes, the most frequent first.
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+_JPEG: Final = b"\xff\xd8\xff"
+_SIGNATURES: Final = (_JPEG, b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 _FOREIGN: Final = (b"8BPS", b"%!PS", b"%PDF", b"\0\0\1\0", b"\0\0\0\x0cjP", b"\xff\x0a", b"icns", b"II+\0", b"MM\0+")
 _EXIF_KEYS: Final = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _ORIENTATION_TAG: Final = 0x0112
@@ -57,7 +64,7 @@ def decode_image(
 
     EXIF orientation is applied, transparency is laid over mid-gray (128), of an animation the first frame is taken,
     16-bit gray is scaled by 1/257, palettes and CMYK become RGB. Float and 32-bit gray has no fixed white: see
-    `_to_8_bit`.
+    `eight_bit.to_8_bit`.
 
     Args:
         source: the file's bytes, its path, an opened picture (left as it is), or uint8 pixels `[H, W]`, `[H, W, 1]` or
@@ -72,11 +79,11 @@ def decode_image(
 
     Raises:
         ImageError: with reason `empty` (no bytes or no pixels), `not_an_image`, `unsupported` (a picture, of a kind not
-            read here), `truncated` (cut off or corrupt), `too_large` (more than `max_pixels`) or `unreadable` (the file
-            is missing or may not be read).
+            read here), `truncated` (cut off or corrupt), `too_large` (more than `max_pixels`, or more memory
+            than `picture_limits.MAX_BYTES`) or `unreadable` (the file is missing or may not be read).
     """
     if isinstance(source, Image.Image):
-        _check_size(source.size, max_pixels)
+        check_size(source.size, max_pixels)
         return _finish(source)
     if isinstance(source, np.ndarray):
         return _finish(_from_array(source, max_pixels))
@@ -113,6 +120,15 @@ def to_input(image: Image.Image, size: int, channels: int, resize_filter: Resize
         image = image.resize((size, size), Image.Resampling[resize_filter.upper()])
     pixels: NDArray[np.uint8] = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def announced_pixels(content: bytes) -> int:
+    """How many pixels a file says that it has; 0 if it is no picture. Nothing is decoded."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # a decoder may raise anything on hostile bytes
+        return 0
 
 
 def load_input(source: ImageSource, spec: InputSpec, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -165,6 +181,11 @@ def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: in
     if not head:
         raise ImageError("empty", "The file is empty (0 bytes).")
     stream.seek(0)
+    scans = 0
+    if head.startswith(_JPEG):
+        scans = count_scans(stream.read())
+        check_scans(scans)
+        stream.seek(0)
     try:
         image: Image.Image = Image.open(stream, formats=_FORMATS)  # type: ignore[arg-type]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -173,29 +194,35 @@ def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: in
         raise _unidentified(head) from None
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise ImageError("truncated", f"The picture's header is damaged ({error}).") from error
-    _check_size(image.size, max_pixels)
+    check_size(image.size, max_pixels)
     original = image.size
     if min_jpeg_side is not None and image.format in ("JPEG", "MPO") and min(original) >= 2 * min_jpeg_side:
         scale = min(original) // min_jpeg_side
         # `draft` takes the smallest scale that is at least the size asked for.
         image.draft(None, (original[0] // scale, original[1] // scale))
-    return _finish(image, original)
+    check_memory(image, result_mode(image), original, scans, max_pixels)
+    return _finish(image, original, max_pixels)
 
 
-def _finish(image: Image.Image, original: tuple[int, int] | None = None) -> Image.Image:
+def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode the pixels of an opened picture; make it 8-bit, opaque and upright.
 
     Args:
         image: opened; left as it is when it is the caller's own, that is, without `original`.
         original: its size before any reduction, of a picture opened here.
+        max_pixels: as in `decode_image`, of a picture opened here.
     """
     width, height = original or image.size
     mode = image.mode
     try:
         image.load()
         turn = _TRANSPOSE.get(_orientation(image))
-        result = _to_8_bit(image)
+        result = to_8_bit(image)
+        if original is not None and result is not image:
+            image.close()  # its pixels are not needed any more, and may be many
         if turn is not None:
+            if original is not None:
+                check_bytes(2 * result.width * result.height * pixel_bytes(result.mode), original, mode, max_pixels)
             result = result.transpose(turn)
         elif original is None and result is image:
             result = image.copy()
@@ -211,59 +238,13 @@ def _finish(image: Image.Image, original: tuple[int, int] | None = None) -> Imag
     return result
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Convert any mode to ``L`` or ``RGB``."""
-    mode = image.mode
-    if mode.startswith(("I", "F")):
-        return Image.fromarray(_scale_wide(np.asarray(image)))
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        gray = mode in ("1", "L", "LA", "La")
-        opaque = image.convert("RGBA")
-        canvas = Image.new("L" if gray else "RGB", image.size, BACKGROUND if gray else (BACKGROUND,) * 3)
-        canvas.paste(opaque.convert(canvas.mode), mask=opaque.getchannel("A"))
-        return canvas
-    if mode in ("L", "RGB"):
-        return image
-    if mode in ("1", "P", "CMYK", "YCbCr", "HSV", "RGBX"):
-        return image.convert("L" if mode == "1" else "RGB")
-    raise ImageError("unsupported", f"Pictures in mode {mode!r} are not read; save it as RGB.")
-
-
-def _scale_wide(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Bring 16-bit, 32-bit or float gray to 0-255.
-
-    uint16 has a fixed white and is scaled by 1/257. Of the others the range tells the scale: within 0-1 floats are
-    fractions, within 0-255 they are taken as they are, within 0-65535 as 16-bit; anything else is stretched to 0-255.
-    """
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if not np.isfinite(values).all():
-        raise ImageError("unsupported", "The picture holds values that are not finite.")
-    wide = values.astype(np.float64)
-    low, high = float(wide.min()), float(wide.max())
-    if low < 0 or high > 65535:
-        wide = (wide - low) * (255 / (high - low) if high > low else 0)
-    elif high > 255:
-        wide = wide / 257
-    elif values.dtype.kind == "f" and high <= 1:
-        wide = wide * 255
-    return np.rint(wide).astype(np.uint8)
-
-
 def _from_array(pixels: NDArray[Any], max_pixels: int) -> Image.Image:
     gray = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
     if pixels.dtype != np.uint8 or not (gray or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         found = f"An array of {pixels.dtype} {list(pixels.shape)}"
         raise ImageError("unsupported", f"{found} is not a picture; give uint8 [H, W], [H, W, 1] or [H, W, 3].")
-    _check_size((pixels.shape[1], pixels.shape[0]), max_pixels)
+    check_size((pixels.shape[1], pixels.shape[0]), max_pixels)
     return Image.fromarray(pixels.reshape(pixels.shape[:2]) if gray else pixels)
-
-
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    if not size[0] or not size[1]:
-        raise ImageError("empty", f"The picture has no pixels ({size[0]} x {size[1]}).")
-    if size[0] * size[1] > max_pixels:
-        raise ImageError("too_large", f"The picture has {size[0]} x {size[1]} pixels; at most {max_pixels:,} are read.")
 
 
 def _orientation(image: Image.Image) -> int:

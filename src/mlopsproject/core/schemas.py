@@ -127,7 +127,11 @@ class Ready(BaseModel):
 
     status: Literal["ok", "degraded", "not_ready"]
     model_version: str | None
-    checks: dict[str, str] = Field(description="`ok`, or what is wrong, by part: model, log, database, …")
+    checks: dict[str, str] = Field(description="`ok` or another stable word, by part: model, log, database, …")
+    details: dict[str, str] = Field(
+        default={},
+        description="what is wrong, by part; only for callers with the API key or, without one, of this machine",
+    )
 
 
 class ModelInfo(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.files import is_disk_full
-from mlopsproject.core.preprocess import MAX_PIXELS
+from mlopsproject.core.picture_limits import MAX_PIXELS
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import assemble_manifest
 from mlopsproject.data.duplicates import MIN_CORRELATION

@@ -45,12 +45,15 @@ def arguments(settings: FrontendSettings) -> list[str]:
         "server.maxUploadSize": str(settings.upload_max_mb),
         "server.fileWatcherType": "none",
         "server.runOnSave": "false",
+        "runner.magicEnabled": "false",
         # Otherwise Streamlit would ask another server for the address of this machine.
         "browser.serverAddress": _shown(settings.frontend_host),
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
         "client.toolbarMode": "minimal",
+        # Tables would offer a CSV of their own, with names that spreadsheets run as formulas.
+        "client.disableDataExport": "true",
         **dict(theme.options()),
     }
     return ["run", str(_SCRIPT), *(f"--{name}={value}" for name, value in chosen.items())]

@@ -45,8 +45,6 @@ def main() -> None:
     _notice(health)
     page.run()
     parts.responsible_use()
-    if session.health_is_doubted():
-        st.rerun()
 
 
 def _notice(health: session.Health) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 import httpx
@@ -90,7 +92,9 @@ class ApiClient:
         self._timeout = httpx.Timeout(
             settings.backend_timeout_seconds, connect=min(_CONNECT_SECONDS, settings.backend_timeout_seconds)
         )
-        self._http = httpx.Client(base_url=f"{settings.backend}/", headers=headers, timeout=self._timeout)
+        self._http = httpx.Client(
+            base_url=f"{settings.backend}/", headers=headers, timeout=self._timeout, verify=_trust()
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -199,7 +203,7 @@ class ApiClient:
 
     def _down(self, error: Exception) -> ApiError:
         logger.warning("%s does not answer: %s", self._settings.backend, first_line(error))
-        start = "Start it with: uv run invoke api" if self._settings.backend_is_local else "It may be starting."
+        start = 'Start it with "uv run invoke api".' if self._settings.backend_is_local else "It may be starting."
         return ApiError("down", "The service does not answer.", start)
 
     def _foreign(self, reason: str, status: int | None = None) -> ApiError:
@@ -234,6 +238,12 @@ class ApiClient:
         elif status >= 500 and problem.type != "fetch_failed":
             kind, message, fix = "failed", "The service had an error of its own.", _AGAIN
         return ApiError(kind, message, fix, status=status, retry_after=after, request_id=problem.request_id)
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that are trusted, read once: that takes longer than all else that a session begins with."""
+    return httpx.create_ssl_context()
 
 
 def _part(number: int, content: bytes) -> tuple[str, tuple[str, bytes, str]]:

@@ -33,16 +33,18 @@ def plain(text: str) -> str:
 def problem(error: ApiError, again: str = "") -> None:
     """Say why there is no answer, and offer to try again where that may help.
 
+    What a service that does not answer keeps from being shown comes by itself once it does.
+
     Args:
         error: what happened.
         again: key of the button; none is shown if it is empty.
     """
     if error.kind == "down":
-        session.doubt_health()
-        if not session.health_is_doubted() and session.health().state == "down":
-            # The notice above the page says the rest.
-            st.info("Waiting for the service.", icon=":material/hourglass_empty:")
-            return
+        if session.note_down(error):
+            st.rerun()
+        # The notice above the page says the rest.
+        st.info("Waiting for the service.", icon=":material/hourglass_empty:")
+        return
     text = f"**{plain(error.message)}** {plain(error.fix)}".strip()
     (st.warning if error.is_passing else st.error)(text)
     if error.request_id:

@@ -12,13 +12,15 @@ from typing import Final
 
 import httpx
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from mlopsproject.core.eight_bit import result_mode, to_8_bit
+from mlopsproject.core.picture_limits import MAX_PIXELS, check_memory, check_scans, check_size, count_scans
 
 #: Longer side of a picture as shown, in pixels.
 _SHOWN_SIDE: Final = 1280
-#: Larger pictures than the API takes are not decoded here either.
-_MAX_PIXELS: Final = 50_000_000
+_JPEG: Final = b"\xff\xd8\xff"
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 #: Side of a heat map as shown, in pixels.
 _HEAT_SIDE: Final = 256
 _ORIENTATION_TAG: Final = 0x0112
@@ -90,9 +92,9 @@ def heat_layer(losses: Sequence[Sequence[float]]) -> str:
     Raises:
         ValueError: if the rows are empty or differ in length.
     """
+    if not losses or not losses[0] or any(len(row) != len(losses[0]) for row in losses):
+        raise ValueError("The service sent no heat map that can be drawn.")
     values = np.nan_to_num(np.array(losses, dtype=np.float64))
-    if values.ndim != 2 or not values.size:
-        raise ValueError("The heat map has no rows and columns.")
     strength = np.abs(values) / max(_LEAST_SCALE, float(np.abs(values).max()))
     colours = np.where(values[:, :, None] > 0, np.array(_FOR), np.array(_AGAINST))
     layer = np.dstack([colours, strength * 215]).round().astype(np.uint8)
@@ -102,29 +104,20 @@ def heat_layer(losses: Sequence[Sequence[float]]) -> str:
 
 
 def _shrink(content: bytes) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture upright and no larger than shown, and its size before."""
+    """The picture upright and no larger than shown, and its size before; within the limits that the API has too."""
+    scans = count_scans(content) if content.startswith(_JPEG) else 0
+    check_scans(scans)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
         width, height = image.size
-        if width * height > _MAX_PIXELS:
-            raise ValueError("too large to show")
+        check_size(image.size, MAX_PIXELS)
         image.draft(None, (_SHOWN_SIDE, _SHOWN_SIDE))
-        upright = ImageOps.exif_transpose(image)
-    if image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS:
-        width, height = height, width
-    if upright.mode.startswith(("I", "F")):
-        upright = Image.fromarray(_to_8_bit(np.asarray(upright)))
-    upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    upright.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
-    return upright, (width, height)
-
-
-def _to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Deep gray, stretched to what a screen shows."""
-    wide = values.astype(np.float64)
-    low, high = float(wide.min()), float(wide.max())
-    return ((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+        check_memory(image, result_mode(image), (width, height), scans, MAX_PIXELS)
+        sideways = image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS
+        shown = to_8_bit(ImageOps.exif_transpose(image))
+    shown.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return shown, (height, width) if sideways else (width, height)
 
 
 def _data_url(image: Image.Image) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
 
 import streamlit as st
 
@@ -14,8 +13,6 @@ from mlopsproject.frontend.settings import FrontendSettings
 
 #: Seconds for which an answer of `/ready` is taken as true: a good one, and a bad one.
 _FRESH, _SHORT = 10.0, 2.0
-#: Seconds within which nothing is asked twice because a page had no answer.
-_SOBER: Final = 5.0
 _CLIENT, _HEALTH, _MODEL = "api_client", "api_health", "api_model"
 
 
@@ -71,16 +68,18 @@ def health() -> Health:
     return kept
 
 
-def doubt_health() -> None:
-    """Forget that the service was well, unless that is very fresh: something did not answer."""
+def note_down(error: ApiError) -> bool:
+    """Take down that the service did not answer a page.
+
+    Args:
+        error: what the page got instead.
+
+    Returns:
+        Whether that is news, so that the page should be drawn once more.
+    """
     kept: Health | None = st.session_state.get(_HEALTH)
-    if kept is not None and kept.state != "down" and time.monotonic() - kept.at > _SOBER:
-        del st.session_state[_HEALTH]
-
-
-def health_is_doubted() -> bool:
-    """Whether the page should be drawn once more to say how the service fares."""
-    return _HEALTH not in st.session_state
+    st.session_state[_HEALTH] = Health(None, error, time.monotonic())
+    return kept is None or kept.state != "down"
 
 
 def _ask() -> Health:

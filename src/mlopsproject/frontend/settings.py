@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Self
 
 import httpx
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.settings import read_settings
 
 
 class FrontendSettings(BaseSettings):
@@ -42,7 +42,7 @@ class FrontendSettings(BaseSettings):
             url = httpx.URL(value.rstrip("/"))
         except httpx.InvalidURL:
             url = httpx.URL("")
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
             raise ValueError("give the address of the API, such as http://localhost:8000")
         return str(url)
 
@@ -50,7 +50,7 @@ class FrontendSettings(BaseSettings):
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         key = value.get_secret_value() if value is not None else ""
-        if not key.isascii() or not (key.isprintable() or not key) or " " in key:
+        if not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("use letters, digits and signs, as the API does")
         return value
 
@@ -64,12 +64,7 @@ class FrontendSettings(BaseSettings):
         Raises:
             ConfigError: naming the variable that has an impossible value.
         """
-        try:
-            return cls(_env_file=env_file)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"]).upper()
-            raise ConfigError(f"{name} is not possible: {first['msg'].removeprefix('Value error, ')}.") from None
+        return read_settings(cls, env_file)
 
     @property
     def backend_is_local(self) -> bool:

@@ -31,9 +31,14 @@ class Backlog:
         Args:
             positions: up to where each segment is drained, by file name.
         """
+        try:
+            segments = list_segments(self._folder)
+        except OSError:
+            # Whoever writes and drains there says what is wrong.
+            return 0, None
         pending = [
             (segment, positions.get(segment.path.name, 0))
-            for segment in list_segments(self._folder)
+            for segment in segments
             if segment.size > positions.get(segment.path.name, 0)
         ]
         by_worker = itertools.groupby(pending, key=lambda item: item[0].worker)
@@ -51,4 +56,5 @@ def _created_at(segment: Segment, position: int) -> float | None:
         batch = read_batch(segment.path, position, 1, chunk=_ENOUGH)
     except OSError:
         return None
-    return float(batch.documents[0][1]["created_at"]) if batch.documents else None
+    value = batch.documents[0][1].get("created_at") if batch.documents else None
+    return float(value) if isinstance(value, int | float) else None

@@ -98,6 +98,8 @@ class Drainer:
         self._shared = SharedState(folder)
         #: Whether this process knows best how draining fares; otherwise the one that does it.
         self._is_mine = True
+        #: Version of rows that only a newer program can drain, if there are any.
+        self._newer: int | None = None
         self._checked_at = float("-inf")
         self._deadline = float("inf")
         self._stop = threading.Event()
@@ -148,9 +150,11 @@ class Drainer:
             OSError: if the spool cannot be read.
         """
         self._check()
+        self._newer = None
         while self._pass() and time.monotonic() < self._deadline:
             pass
-        self._report("ok", None)
+        newer = f"A newer version of mlopsproject wrote them (rows of version {self._newer}). Use it here, too."
+        self._report("ok", newer if self._newer is not None else None)
 
     def _run(self) -> None:
         pause = self._usual_pause
@@ -171,6 +175,9 @@ class Drainer:
             if not self._leftovers_only or self._folder.is_dir():
                 if self.take():
                     self.drain()
+                    if self._newer is not None:
+                        # The one that wrote these rows may be running beside this one, and can drain them.
+                        self.release()
                 else:
                     mine = self._leftovers_only
         except LogUnavailable as error:
@@ -214,6 +221,9 @@ class Drainer:
                     self._state.positions[name] = batch.end
                     self._state.rows += len(batch.documents)
                     self._state.size += batch.end - position
+                elif batch.newer is not None:
+                    self._newer = batch.newer
+                    return False
                 elif orphaned:
                     self._delete(segment, position)
                 else:

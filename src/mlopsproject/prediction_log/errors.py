@@ -9,6 +9,10 @@ class LogUnavailable(UserError):  # noqa: N818 - a state that callers wait out, 
     """Rows cannot be kept, or the database cannot be asked, for now."""
 
 
+class LogOff(LogUnavailable):
+    """Nothing is kept, as the settings say; no waiting changes that."""
+
+
 class DatabaseDown(LogUnavailable):
     """The database does not answer, or cannot be used as it is."""
 

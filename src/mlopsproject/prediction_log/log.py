@@ -17,7 +17,7 @@ from mlopsproject.prediction_log.backlog import Backlog
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.database_sink import DatabaseSink
 from mlopsproject.prediction_log.drainer import Drainer
-from mlopsproject.prediction_log.errors import LogUnavailable
+from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 from mlopsproject.prediction_log.group_writer import Entry, GroupWriter, Sink
 from mlopsproject.prediction_log.lines import to_line
 from mlopsproject.prediction_log.quarantine import Quarantine
@@ -40,6 +40,7 @@ _WRITE_TIMEOUT: Final = 15.0
 _STATS_SPAN: Final = timedelta(days=1)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MB: Final = 1_000_000
+_OFF: Final = "LOG_DURABILITY=off: the prediction log keeps nothing."
 
 
 class PredictionLog:
@@ -53,10 +54,13 @@ class PredictionLog:
         self._settings = settings
         self._recent: dict[str, PredictionRow] = {}
         self._recent_lock = threading.Lock()
+        self._search_lock = threading.Lock()
         if settings.log_durability == "off":
             self._database: Database | None = None
             return
         self._database = Database(settings.url)
+        # Connections of its own: questions, however many and slow, must not keep rows from being written.
+        self._asked = Database(settings.url)
         self._drainer = Drainer(
             settings.spool_dir,
             self._database,
@@ -155,28 +159,38 @@ class PredictionLog:
             error=" ".join(problems) or None,
         )
 
+    def recent(self, prediction_id: str) -> PredictionRow | None:
+        """The row of one of this worker's latest answers; does not block."""
+        return self._recent.get(prediction_id)
+
     def knows(self, prediction_id: str) -> PredictionRow | None:
         """The row of an answer, if there was one; blocks.
 
         Raises:
-            LogUnavailable: if it is not among the rows on this machine and the database cannot be asked.
+            LogOff: if nothing is kept.
+            LogUnavailable: if it is not among the rows on this machine and the database cannot be asked, or too many
+                wait here to search them.
         """
+        if self._database is None:
+            raise LogOff(_OFF)
         row = self._recent.get(prediction_id)
-        if row is not None or self._database is None or not _ID.fullmatch(prediction_id):
+        if row is not None or not _ID.fullmatch(prediction_id):
             return row
         down: LogUnavailable | None = None
         try:
-            row = queries.find(self._database, prediction_id)
+            row = queries.find(self._asked, prediction_id)
         except LogUnavailable as error:
             down = error
         if row is None:
-            row = find_prediction(self._settings.spool_dir, self._drainer.state().positions, prediction_id)
+            # One at a time: each may read a long way.
+            with self._search_lock:
+                row = find_prediction(self._settings.spool_dir, self._drainer.state().positions, prediction_id)
         if row is not None:
             return row
         if down is not None:
             raise down
         # It may have been drained between the two looks.
-        return queries.find(self._database, prediction_id)
+        return queries.find(self._asked, prediction_id)
 
     def stats(self, since: datetime | None = None, until: datetime | None = None) -> Stats:
         """What the log holds of a stretch of time; blocks.
@@ -187,15 +201,16 @@ class PredictionLog:
 
         Raises:
             ConfigError: if it ends before it begins.
-            LogUnavailable: if the database cannot be asked, or nothing is kept.
+            LogOff: if nothing is kept.
+            LogUnavailable: if the database cannot be asked.
         """
         if self._database is None:
-            raise LogUnavailable("LOG_DURABILITY=off: the prediction log keeps nothing.")
+            raise LogOff(_OFF)
         until = _utc(until) if until else datetime.now(UTC)
         since = max(_utc(since), _EPOCH) if since else until - _STATS_SPAN
         if since >= until:
             raise ConfigError(f"since={since} is not before until={until}.")
-        return queries.stats(self._database, since, until, self.status().pending_rows)
+        return queries.stats(self._asked, since, until, self.status().pending_rows)
 
     def close(self, timeout: float) -> None:
         """Keep what waits, leave the segment to the drainer, and drain once more if the database answers.
@@ -209,6 +224,7 @@ class PredictionLog:
         self._writer.close(timeout)
         self._drainer.close(max(0.0, deadline - time.monotonic()))
         self._database.close()
+        self._asked.close()
 
     def _remember(self, rows: Sequence[Row]) -> None:
         with self._recent_lock:

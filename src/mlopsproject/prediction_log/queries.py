@@ -24,6 +24,7 @@ from sqlalchemy import (
     true,
 )
 
+from mlopsproject.core.image_statistics import STATISTICS
 from mlopsproject.core.schemas import ClassCount, Stats, TimeBucket
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.rows import PredictionRow
@@ -33,8 +34,7 @@ from mlopsproject.prediction_log.tables import feedback, predictions, to_predict
 _WIDTHS: Final = (1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000)
 #: Stretches of a timeline, but for one that is cut at either end.
 _BUCKETS: Final = 60
-_STATISTICS: Final = ("brightness", "contrast", "sharpness")
-_MEANS: Final = ("confidence", "latency_ms", *_STATISTICS)
+_MEANS: Final = ("confidence", "latency_ms", *STATISTICS)
 
 
 def within(since: datetime | None, until: datetime | None, model_version: str | None = None) -> ColumnElement[bool]:
@@ -124,7 +124,7 @@ def stats(database: Database, since: datetime, until: datetime, pending: int) ->
         models=dict(models),
         feedback=given,
         feedback_agrees=agrees or 0,
-        statistics={name: total.mean(name) for name in _STATISTICS} if total.count else {},
+        statistics={name: total.mean(name) for name in STATISTICS} if total.count else {},
         pending=pending,
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.settings import read_settings
 
 #: Per kind of database: the SQLAlchemy dialect with its driver.
 _DRIVERS: Final = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -69,14 +69,8 @@ class LogSettings(BaseSettings):
         Raises:
             ConfigError: naming the variable that has an impossible value.
         """
-        try:
-            if database_url is None:
-                return cls(_env_file=env_file)
-            return cls(_env_file=env_file, database_url=database_url)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"]).upper()
-            raise ConfigError(f"{name} is not possible: {first['msg'].removeprefix('Value error, ')}.") from None
+        given = {} if database_url is None else {"database_url": database_url}
+        return read_settings(cls, env_file, **given)
 
     @property
     def spool_dir(self) -> Path:

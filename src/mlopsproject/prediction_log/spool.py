@@ -103,8 +103,10 @@ class Spool:
             self._folder_bytes = sum(segment.size for segment in list_segments(self._folder))
             self._measured_at = now
         if self._folder_bytes + more > self._max_bytes:
+            # The drainer deletes no segment that is in use: this one's bytes would count for ever.
+            self.close()
             raise LogUnavailable(
-                f"The spool {self._folder} holds {self._folder_bytes / 1e6:.0f} MB, its limit is reached.",
+                f"The spool {self._folder} holds {self._folder_bytes / 1e6:.1f} MB, its limit is reached.",
                 "Bring the database back, or raise LOG_SPOOL_MAX_MB.",
             )
 

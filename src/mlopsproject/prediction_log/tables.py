@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow
+from mlopsproject.prediction_log.rows import PredictionRow, take_values
 
 #: Revision of the newest migration, which these tables are. Revisions sort as text.
 HEAD: Final = "0001"
@@ -120,10 +119,7 @@ feedback = Table(
 )
 
 BOX: Final = ("box_x", "box_y", "box_width", "box_height")
-_FIELDS: Final = {
-    "prediction": (predictions, {field.name for field in fields(PredictionRow)}),
-    "feedback": (feedback, {field.name for field in fields(FeedbackRow)}),
-}
+_TABLES: Final = {"prediction": predictions, "feedback": feedback}
 
 
 def to_record(document: dict[str, Any]) -> tuple[Table, dict[str, Any]]:
@@ -132,12 +128,11 @@ def to_record(document: dict[str, Any]) -> tuple[Table, dict[str, Any]]:
     Raises:
         ValueError: if it is no row that this version knows.
     """
-    table, names = _FIELDS.get(str(document.pop("kind", None)), (None, set()))
-    if table is None or document.keys() != names:
-        raise ValueError("not a row that this version of the program knows")
+    kind, values = take_values(document)
+    table = _TABLES[kind]
     if table is predictions:
-        document.update(zip(BOX, document.pop("box") or (None,) * 4, strict=True))
-    return table, document
+        values.update(zip(BOX, values.pop("box") or (None,) * 4, strict=True))
+    return table, values
 
 
 def to_prediction(record: dict[str, Any]) -> PredictionRow:

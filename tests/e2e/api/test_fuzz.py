@@ -1,10 +1,11 @@
-"""Thousands of damaged pictures: every one gets an answer below 500, in time, and memory stays as it is."""
+"""Thousands of damaged pictures and bombs: every one gets an answer below 500, in time, and memory stays as it is."""
 
 from __future__ import annotations
 
 import io
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,64 @@ def test_damaged_pictures_never_break_the_server(start_server, smooth_picture):
         send(server, number, content)
     assert server.memory_mb < before + 10
     assert "Traceback" not in server.log
+
+
+def encoded(picture, file_format, **options):
+    stream = io.BytesIO()
+    picture.save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def bombs():
+    """Small files of large pictures, in every mode that needs more than its share, and one of very many scans."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deflate = {"compression": "tiff_adobe_deflate"}
+    kinds = [
+        ("L", "PNG", {}), ("RGB", "PNG", {}), ("RGB", "PNG", {"exif": turned}), ("RGBA", "PNG", {}), ("LA", "PNG", {}),
+        ("P", "PNG", {"transparency": 0}), ("I;16", "PNG", {}), ("P", "GIF", {}), ("F", "TIFF", deflate),
+        ("I", "TIFF", deflate), ("RGBA", "TIFF", deflate), ("RGB", "WEBP", {"method": 0}), ("CMYK", "JPEG", {}),
+        ("RGB", "JPEG", {"progressive": True, "subsampling": 0}),
+    ]  # fmt: skip
+    for mode, file_format, options in kinds:
+        yield encoded(Image.new(mode, (7000, 7000)), file_format, **options)
+    yield encoded(Image.new("RGBA", (6300, 6300)), "PNG")
+    yield encoded(Image.new("RGB", (4400, 4400)), "WEBP", method=0)
+    scanned = encoded(Image.new("L", (7000, 7000)), "JPEG", progressive=True)
+    last = scanned.rindex(b"\xff\xda")
+    yield scanned[:last] + scanned[last:-2] * 400 + scanned[-2:]
+
+
+def peak_mb(server):
+    """The most that was ever resident of a server."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_bombs_cost_little_time_and_memory(start_server, face):
+    server = start_server(model_reload_seconds=0)
+    server.predict(face, face="all")  # OpenCV is loaded
+    before = server.memory_mb
+    contents = list(bombs())
+    statuses = Counter()
+    for content in contents:
+        start = time.monotonic()
+        response = server.predict(content)
+        assert response.status_code in (200, 413, 415), response.text
+        assert time.monotonic() - start < 10
+        statuses[response.status_code] += 1
+    assert statuses[200]
+    assert statuses[413]
+    assert statuses[415] == 1
+    # Two threads decode, a picture takes up to 320 MB, and the allocator does not give all of it back.
+    assert peak_mb(server) < before + 1000
+    many = [("data", content) for content in contents[:1] * 60]
+    batch = server.client.post("/predict/batch", files=many).json()
+    assert batch["answered"] == 4
+    assert {entry["problem"]["type"] for entry in batch["results"] if entry["problem"]} == {"too_large"}
+    assert peak_mb(server) < before + 1000
 
 
 def test_mutants_differ_from_their_originals():

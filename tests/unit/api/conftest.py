@@ -39,7 +39,8 @@ def _start(stack: ExitStack, bundle: Bundle, data_dir: Path, settings: dict[str,
     own = {name: settings.pop(name) for name in list(settings) if name in LogSettings.model_fields}
     log_settings = LogSettings(**{"data_dir": data_dir, "log_drain_seconds": 0.05, **own})
     chosen = {"model_uri": str(bundle.path), "model_precision": "fp32", "model_reload_seconds": 0, **settings}
-    return stack.enter_context(TestClient(create_app(ApiSettings(**chosen), log_settings)))
+    app = create_app(ApiSettings(**chosen), log_settings)
+    return stack.enter_context(TestClient(app, client=("127.0.0.1", 50000)))
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,12 @@ import asyncio
 import re
 import threading
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
+
+from mlopsproject.api.problems import ProblemError
 
 KEY = "kX7pQ2mN9vR4tY6wZ8aB"
 
@@ -160,3 +163,143 @@ def test_answers_that_cannot_be_kept_are_refused(serve, face, tmp_path):
     response = client.post("/predict/", files={"data": face})
     assert (response.status_code, response.json()["type"]) == (503, "log_unavailable"), statuses
     assert response.headers["retry-after"] == "1"
+
+
+def test_keys_cannot_be_tried_beyond_the_rate(serve):
+    client = serve(rate_limit="3/minute", api_key=KEY)
+    statuses = [client.get("/model", headers={"X-API-Key": f"{KEY[:-1]}{n}"}).status_code for n in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+def ask_slowly(app, parts, path="/predict/", content_type="multipart/form-data; boundary=x"):
+    """A request whose body comes in parts; each is sent when the one before it has been taken."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test").post(
+        path, content=parts, headers={"Content-Type": content_type}
+    )
+
+
+async def held_back(gate, first=b"--x\r\n"):
+    yield first
+    await gate.wait()
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_callers_that_send_nothing_take_no_place_of_others(serve, face):
+    app = serve(max_waiting=2).app
+    service = app.state.service
+
+    async def scene():
+        gate = asyncio.Event()
+        idle = [asyncio.create_task(ask_slowly(app, held_back(gate))) for _ in range(16)]
+        await until(lambda: service.arriving == 16)
+        assert service.in_progress == 0
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            # The seventeenth that arrives is one too many; one less, and a whole request is let in.
+            refused = await client.post("/predict/", files={"data": face})
+            idle.pop().cancel()
+            await until(lambda: service.arriving == 15)
+            answered = await client.post("/feedback", json={"prediction_id": "0" * 32, "label": "happy"})
+        gate.set()
+        await asyncio.gather(*idle)
+        return refused, answered
+
+    refused, answered = asyncio.run(scene())
+    assert (refused.status_code, refused.json()["type"]) == (503, "busy")
+    assert refused.json()["detail"] == "16 requests are arriving already."
+    assert answered.json()["type"] in ("log_unavailable", "unknown_prediction")
+    assert service.arriving == service.in_progress == service.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"), [("/predict/", "multipart/form-data; boundary=x"), ("/feedback", "application/json")]
+)
+def test_a_place_that_is_taken_while_the_body_arrives_is_not_given_twice(serve, path, content_type):
+    app = serve(max_waiting=1).app
+    service = app.state.service
+
+    async def scene():
+        gate = asyncio.Event()
+        waiting = asyncio.create_task(ask_slowly(app, held_back(gate), path, content_type))
+        await until(lambda: service.arriving == 1)
+        service.in_progress += 1
+        gate.set()
+        response = await waiting
+        service.in_progress -= 1
+        return response
+
+    response = asyncio.run(scene())
+    assert (response.status_code, response.json()["type"]) == (503, "busy")
+    assert service.arriving == service.in_progress == 0
+
+
+def test_bodies_of_all_requests_together_are_limited(serve, face):
+    app = serve(max_body_mb=1, max_waiting_mb=2).app
+    service = app.state.service
+
+    async def scene():
+        gate = asyncio.Event()
+        large = [asyncio.create_task(ask_slowly(app, held_back(gate, bytes(900_000)))) for _ in range(2)]
+        await until(lambda: service.held_bytes == 1_800_000)
+        refused = await ask_slowly(app, held_back(gate, bytes(900_000)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            answered = await client.post("/predict/", files={"data": face})
+        gate.set()
+        await asyncio.gather(*large)
+        return refused, answered
+
+    refused, answered = asyncio.run(scene())
+    assert (refused.status_code, refused.json()["type"]) == (503, "busy")
+    assert refused.json()["detail"] == "2 MB of requests are held already."
+    assert answered.status_code in (200, 503)
+    assert service.held_bytes == 0
+
+
+def test_one_request_of_the_largest_size_always_fits(serve):
+    assert serve(max_body_mb=5, max_waiting_mb=1).app.state.service.max_held_bytes == 5_000_000
+
+
+def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypatch):
+    client = serve(log_drain_seconds=0.05)
+    service, gate = client.app.state.service, threading.Event()
+    monkeypatch.setattr(service.log, "stats", lambda *_: gate.wait(20))
+    threads = [threading.Thread(target=client.get, args=("/stats",)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    while service._asking < 16:
+        time.sleep(0.01)
+    start = time.monotonic()
+    refused = client.get("/stats")
+    assert (refused.status_code, refused.json()["type"]) == (503, "busy")
+    answer = client.post("/predict/", files={"data": face})
+    assert answer.status_code == 200
+    body = {"prediction_id": answer.json()["faces"][0]["prediction_id"], "label": "happy"}
+    assert client.post("/feedback", json=body).status_code == 200
+    assert client.get("/health").status_code == 200
+    assert time.monotonic() - start < 5
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert service._asking == 0
+
+
+def test_a_question_that_takes_too_long_is_given_up(serve, monkeypatch):
+    client, gate = serve(request_timeout_seconds=0.2), threading.Event()
+    monkeypatch.setattr(client.app.state.service.log, "stats", lambda *_: gate.wait(20))
+    response = client.get("/stats")
+    gate.set()
+    assert (response.status_code, response.json()["type"]) == (503, "timeout")
+
+
+def test_pictures_that_are_fetched_are_counted_apart(serve):
+    service = serve(log_durability="off").app.state.service
+    with ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(service.fetching())
+        with pytest.raises(ProblemError, match="16 pictures are fetched already"), service.fetching():
+            pass
+    with service.fetching():
+        pass

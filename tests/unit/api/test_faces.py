@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
 
+from mlopsproject.api import scoring
+from mlopsproject.api.pictures import cut_faces
 from mlopsproject.core.faces import crop
 from mlopsproject.core.predictor import Predictor
 
@@ -95,6 +98,19 @@ def test_boxes_of_the_caller_are_scored_in_their_order(client, encode, two_faces
 def test_many_boxes_are_scored_as_well(client, encode, two_faces):
     boxes = [[10 * index, 0, 60, 60] for index in range(40)]
     assert len(ask(client, encode(two_faces), boxes=json.dumps(boxes))["faces"]) == 40
+
+
+@pytest.mark.parametrize(("count", "in_thread"), [(4, False), (5, True)])
+def test_many_boxes_on_a_small_picture_do_not_hold_up_the_others(client, face, monkeypatch, count, in_thread):
+    threads = []
+
+    def cut(*args):
+        threads.append(threading.current_thread().name)
+        return cut_faces(*args)
+
+    monkeypatch.setattr(scoring, "cut_faces", cut)
+    assert len(ask(client, face, boxes=json.dumps([[0, 0, 60, 60]] * count))["faces"]) == count
+    assert [name.startswith("picture") for name in threads] == [in_thread]
 
 
 @pytest.mark.parametrize(

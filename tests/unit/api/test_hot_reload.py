@@ -75,13 +75,16 @@ def test_a_damaged_model_is_not_taken_and_the_state_says_so(serve, store, face, 
     assert ask(client, face)["model_version"] == first.name
     ready = client.get("/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
-    assert "model.onnx is not the file that was sealed" in ready.json()["checks"]["model"]
+    assert "model.onnx is not the file that was sealed" in ready.json()["details"]["model"]
+    assert ready.json()["checks"]["model"] == "not_replaced"
+    assert "mlopsproject_model_reload_failing 1.0" in client.get("/metrics").text
     assert caplog.text.count("The model is not replaced") == 1  # not once per look
     assert 'mlopsproject_model_reloads_total{outcome="failed"} 1.0' in client.get("/metrics").text
     model.write_bytes(whole)
     look(client)
     assert ask(client, face)["model_version"] == second.name
     assert client.get("/ready").json()["checks"]["model"] == "ok"
+    assert "mlopsproject_model_reload_failing 0.0" in client.get("/metrics").text
 
 
 def test_a_model_without_the_wanted_precision_is_not_taken(serve, make_bundle, tmp_path, face):
@@ -93,7 +96,7 @@ def test_a_model_without_the_wanted_precision_is_not_taken(serve, make_bundle, t
     store.set_alias("production", plain.name)
     look(client)
     assert ask(client, face)["model_version"] == both.name
-    assert "no precision 'int8'" in client.get("/ready").json()["checks"]["model"]
+    assert "no precision 'int8'" in client.get("/ready").json()["details"]["model"]
 
 
 def test_a_store_that_cannot_be_reached_changes_nothing(serve, store, face, tmp_path):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mlopsproject.api.metrics import Metrics
 from mlopsproject.core.image_statistics import image_statistics
 from mlopsproject.core.preprocess import load_input
 from mlopsproject.prediction_log.status import LogStatus
@@ -184,3 +187,18 @@ def test_the_text_is_what_prometheus_reads(client):
     assert len(names) == len(set(names))
     assert all(name.startswith(("mlopsproject_", "process_", "python_")) for name in names)
     assert "process_resident_memory_bytes" in names
+
+
+def test_dropped_rows_are_counted_once_whoever_looks(monkeypatch):
+    metrics = Metrics()
+    count = metrics._log_dropped.inc
+    monkeypatch.setattr(metrics._log_dropped, "inc", lambda amount: time.sleep(0.05) or count(amount))
+    status = LogStatus("failing", "down", dropped_rows=3)
+    threads = [threading.Thread(target=metrics.log, args=(status,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    metrics.log(LogStatus("failing", "down", dropped_rows=2))  # an earlier state that comes late
+    metrics.log(LogStatus("failing", "down", dropped_rows=4))
+    assert b"mlopsproject_log_dropped_rows_total 4.0" in metrics.text()

@@ -80,3 +80,33 @@ def test_gauges_of_dead_workers_are_forgotten_and_counters_stay(tmp_path):
     multiprocess.forget_dead_workers(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {f"counter_{dead.pid}.db", f"gauge_livesum_{os.getpid()}.db"}
+
+
+def test_two_scrapes_may_forget_the_same_worker(tmp_path, monkeypatch):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f"gauge_livesum_{dead.pid}.db").write_bytes(b"")
+
+    def gone(pid, folder):
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr("prometheus_client.multiprocess.mark_process_dead", gone)
+    multiprocess.forget_dead_workers(tmp_path)
+
+
+def test_a_folder_that_was_cleared_away_meanwhile_leaves_no_handle_behind(tmp_path, monkeypatch):
+    as_worker_of(monkeypatch, os.getpid())
+    lock, taken = multiprocess.fcntl.flock, []
+
+    def meddling(handle, operation):
+        if not taken and operation == multiprocess.fcntl.LOCK_SH:
+            (path,) = (tmp_path / "metrics").glob("*/.lock")
+            taken.append(path.rename(tmp_path / "old"))
+            path.touch()
+        lock(handle, operation)
+
+    monkeypatch.setattr(multiprocess.fcntl, "flock", meddling)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert multiprocess.share_metrics(tmp_path).is_dir()
+    assert taken
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 1

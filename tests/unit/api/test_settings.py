@@ -9,10 +9,11 @@ import pytest
 
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.core.errors import ConfigError
+from mlopsproject.frontend.settings import FrontendSettings
 from mlopsproject.prediction_log.settings import LogSettings
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
-CLASSES = (ApiSettings, LogSettings)
+CLASSES = (ApiSettings, LogSettings, FrontendSettings)
 
 
 def example():

@@ -47,11 +47,8 @@ def test_a_service_that_cannot_keep_answers_is_not_ready(serve, monkeypatch):
     monkeypatch.setattr(client.app.state.service.log, "status", lambda: status)
     response = client.get("/ready")
     assert (response.status_code, response.json()["status"]) == (503, "not_ready")
-    assert response.json()["checks"] == {
-        "model": "ok",
-        "log": "No space left for the spool.",
-        "database": "down",
-    }
+    assert response.json()["checks"] == {"model": "ok", "log": "failing", "database": "down"}
+    assert response.json()["details"] == {"log": "No space left for the spool."}
 
 
 def test_a_service_told_to_answer_anyway_is_only_degraded_then(serve, monkeypatch):
@@ -108,6 +105,8 @@ def test_statistics_count_what_was_answered(client, face, encode, smooth_picture
         {"since": "2026-13-01"},
         {"since": "1e400"},
         {"since": "-99999999999999999999"},
+        {"since": "1970-01-02"},
+        {"since": "2025-01-01", "until": "2026-01-03"},
     ],
 )
 def test_impossible_stretches_of_time_are_refused(client, query):
@@ -119,8 +118,8 @@ def test_impossible_stretches_of_time_are_refused(client, query):
     "query",
     [
         {"until": "0001-01-01"},
-        {"since": "0001-01-01T00:00:00+23:59"},
-        {"since": "2026-01-01T00:00:00", "until": "9999-12-31T23:59:59-23:59"},
+        {"since": "0001-01-01T00:00:00+23:59", "until": "1970-01-03"},
+        {"since": "2999-01-01T00:00:00", "until": "9999-12-31T23:59:59-23:59"},
     ],
 )
 def test_stretches_beyond_all_calendars_are_cut_short(client, query):
@@ -145,3 +144,47 @@ def test_there_is_no_drift_report_until_one_is_made(serve, tmp_path):
     assert client.get("/drift").json() == {"share": None}
     path.write_text('{"sha', encoding="utf-8")
     assert client.get("/drift").status_code == 503
+
+
+def test_strangers_learn_no_addresses(serve, face, tmp_path, caplog):
+    client = serve(log_when_full="refuse")
+    (tmp_path / "serving").rename(tmp_path / "gone")
+    (tmp_path / "serving").write_text("a file in the way", encoding="utf-8")
+    stranger = TestClient(client.app, client=("203.0.113.9", 50000))
+    for _ in range(2):
+        answers = [who.post("/predict/", files={"data": face}) for who in (client, stranger)]
+    inside, outside = [answer.json()["detail"] for answer in answers]
+    assert outside == "The prediction log cannot be used for now."
+    assert str(tmp_path) in inside
+    assert f"A request is refused: {inside}" in caplog.text
+    assert str(tmp_path) in client.get("/ready").json()["details"]["log"]
+    answer = stranger.get("/ready").json()
+    assert (answer["checks"]["log"], answer["details"]) == ("failing", {})
+    for path in ("/ready", "/stats"):
+        assert str(tmp_path) not in stranger.get(path).text
+
+
+def test_with_a_key_its_owner_is_told_what_is_wrong_and_nobody_else(serve):
+    key = "kX7pQ2mN9vR4tY6wZ8aB"
+    client = serve(api_key=key)
+    client.app.state.service.model.problem = "s3://bucket/models cannot be reached."
+    assert client.get("/ready").json()["details"] == {}
+    assert client.get("/ready").json()["checks"]["model"] == "not_replaced"
+    details = client.get("/ready", headers={"X-API-Key": key}).json()["details"]
+    assert details["model"] == "s3://bucket/models cannot be reached."
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready"])
+def test_probes_may_ask_for_the_head_only(client, path):
+    head, whole = client.head(path), client.get(path)
+    assert head.status_code == whole.status_code == 200
+    assert head.headers["content-length"] == whole.headers["content-length"]
+
+
+def test_a_service_that_keeps_no_log_says_so(serve, face):
+    client = serve(log_durability="off")
+    answer = client.post("/predict/", files={"data": face}).json()
+    body = {"prediction_id": answer["faces"][0]["prediction_id"], "label": answer["predicted_emotion"]}
+    for response in (client.get("/stats"), client.post("/feedback", json=body)):
+        assert (response.status_code, response.json()["type"]) == (404, "log_off")
+        assert "retry-after" not in response.headers

@@ -53,6 +53,10 @@ def _escaped(name):
         (b"form-data; filename=\"a.jpg\"; name='data'; name=data", "a.jpg"),
         ("form-data; name=data; filename=ä.jpg".encode(), "ä.jpg"),
         (b"form-data; name=data; filename=\xff.jpg", "\ufffd.jpg"),
+        (b"form-data; name=data; filename*=UTF-8''f%C3%A4ce.jpg", "f\u00e4ce.jpg"),
+        (b"form-data; name=data; filename*=iso-8859-1'de'f%E4ce.jpg; filename=face.jpg", "f\u00e4ce.jpg"),
+        (b"form-data; name=data; filename=face.jpg; filename*=other''%FF.jpg", "\ufffd.jpg"),
+        (b"form-data; name=data; filename*=plain", ""),
     ],
 )
 def test_names_are_read_in_every_way_that_they_are_written(disposition, name):

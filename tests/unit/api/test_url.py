@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlopsproject.api import service
 from mlopsproject.api.routes import predict
 from mlopsproject.api.safe_fetch import FetchError
 
@@ -88,3 +89,10 @@ def test_broken_json_is_refused(client, body):
     response = client.post("/predict/url", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code in (400, 422)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_more_fetches_than_allowed_are_busy(client, web, monkeypatch):
+    monkeypatch.setattr(service, "_MAX_FETCHING", 0)
+    answer = client.post("/predict/url", json={"url": "https://example.org/face.jpg"})
+    assert (answer.status_code, answer.json()["type"]) == (503, "busy")
+    assert "Retry-After" in answer.headers

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from mlopsproject.core.errors import UserError
-from mlopsproject.core.faces import FaceFinder, crop, scale_box
+from mlopsproject.core.faces import FaceFinder, crop, scale_box, square
 from mlopsproject.core.schemas import Box
 from mlopsproject.data.synthetic import sample_face
 from mlopsproject.data.synthetic.non_faces import blank_pictures, noise_pictures, non_face_pictures
@@ -247,8 +247,22 @@ def test_a_crop_of_a_tall_box_is_as_wide_as_it_is_high(numbered: Image.Image) ->
     assert np.array_equal(np.asarray(crop(numbered, (4, 2, 2, 6))), np.asarray(numbered)[2:8, 2:8])
 
 
-def test_a_crop_ends_where_the_picture_ends(numbered: Image.Image) -> None:
-    assert np.array_equal(np.asarray(crop(numbered, (0, 8, 4, 4), margin=0.5)), np.asarray(numbered)[6:12, 0:6])
+def test_a_crop_that_would_leave_the_picture_moves_inward_and_stays_square(numbered: Image.Image) -> None:
+    assert np.array_equal(np.asarray(crop(numbered, (0, 8, 4, 4), margin=0.5)), np.asarray(numbered)[4:12, 0:8])
+    assert square((400, 400), (0, 0, 100, 300)) == (0, 0, 300, 300)
+    assert square((400, 400), (300, 150, 100, 200)) == (200, 150, 200, 200)
+
+
+def test_a_crop_is_smaller_only_if_the_picture_is(numbered: Image.Image) -> None:
+    assert np.array_equal(np.asarray(crop(numbered, (2, 0, 3, 12))), np.asarray(numbered)[1:11, 0:10])
+
+
+@pytest.mark.parametrize(("x", "y"), [(3999, 10), (10, 2999), (3999, 2999), (0, 0)])
+def test_a_pixel_at_the_edge_of_a_reduced_picture_gives_a_crop_within_it(x: int, y: int) -> None:
+    inside = scale_box((x, y, 1, 1), (4000, 3000), (500, 375))
+    part = crop(Image.new("L", (500, 375), 200), inside)
+    assert part.size == (1, 1)
+    assert part.getpixel((0, 0)) == 200
 
 
 @given(SIZES, st.data(), st.floats(0, 1))
@@ -256,6 +270,8 @@ def test_a_crop_always_has_pixels(size: tuple[int, int], data: st.DataObject, ma
     x, y = data.draw(st.integers(0, size[0] - 1)), data.draw(st.integers(0, size[1] - 1))
     box = (x, y, data.draw(st.integers(1, size[0] - x)), data.draw(st.integers(1, size[1] - y)))
     part = crop(Image.new("1", size), box, margin)
-    assert min(part.size) >= 1
-    assert part.width <= size[0]
-    assert part.height <= size[1]
+    left, upper, width, height = square(size, box, margin)
+    assert part.size == (width, height)
+    assert width == height >= 1
+    assert 0 <= left <= left + width <= size[0]
+    assert 0 <= upper <= upper + height <= size[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
+from mlopsproject.core import picture_limits
+from mlopsproject.core.eight_bit import BACKGROUND
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.preprocess import BACKGROUND, decode_image, load_input, normalise, to_input
+from mlopsproject.core.picture_limits import MAX_BYTES, MAX_SCANS
+from mlopsproject.core.preprocess import announced_pixels, decode_image, load_input, normalise, to_input
 from mlopsproject.core.spec import InputSpec
 
 
@@ -183,6 +188,113 @@ def test_decompression_bombs_are_refused_from_the_header_alone():
     chunk = b"IHDR" + header
     content = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
     assert reason_of(content + b"\0\0\0\0IDAT") == "too_large"
+
+
+def with_scans(content, count):
+    """A progressive JPEG with its last scan repeated until there are so many."""
+    last = content.rindex(b"\xff\xda")
+    scan = content[last:-2]
+    return content[:last] + scan * (count - content.count(b"\xff\xda") + 1) + content[-2:]
+
+
+@pytest.mark.parametrize("as_path", [False, True])
+def test_jpegs_of_very_many_scans_are_unsupported(as_path, tmp_path, encode, smooth_picture):
+    content = encode(smooth_picture(64, 64), "JPEG", progressive=True)
+    for count, good in ((MAX_SCANS, True), (MAX_SCANS + 1, False), (5000, False)):
+        source = with_scans(content, count)
+        assert source.count(b"\xff\xda") == count
+        if as_path:
+            (tmp_path / "face.jpg").write_bytes(source)
+            source = tmp_path / "face.jpg"
+        if good:
+            assert decode_image(source).size == (64, 64)
+        else:
+            assert reason_of(source) == "unsupported"
+
+
+def test_what_looks_like_scans_before_and_behind_the_picture_does_not_count(encode, smooth_picture):
+    content = encode(smooth_picture(), "JPEG", exif=b"Exif\0\0" + b"\xff\xda\0\2" * 200)
+    film = b"\xff\xda\0\2" * 200
+    expected = np.asarray(decode_image(encode(smooth_picture(), "JPEG")))
+    np.testing.assert_array_equal(np.asarray(decode_image(content + film)), expected)
+
+
+def test_scans_behind_a_marker_that_stands_alone_count(encode, smooth_picture):
+    content = with_scans(encode(smooth_picture(), "JPEG", progressive=True), 200)
+    last = content.rindex(b"\xff\xda")
+    for alone in (b"\xff\xd0", b"\xff\x01", b"\xff\x00", b"\xff\xff", b"stray"):
+        assert reason_of(content[:last] + alone + content[last:]) == "unsupported"
+
+
+def test_large_pictures_are_converted_in_tiles_without_a_seam(encode):
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 65536, (1030, 2050), dtype=np.uint16)
+    np.testing.assert_array_equal(np.asarray(decode_image(encode(Image.fromarray(wide)))), (wide + 128.0) // 257)
+    values = rng.normal(size=(1030, 1500)).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    expected = np.rint((values.astype(np.float64) - low) * (255 / (high - low)))
+    np.testing.assert_array_equal(np.asarray(decode_image(Image.fromarray(values))), expected)
+    mixed = Image.fromarray(rng.integers(0, 256, (1030, 1500, 4), dtype=np.uint8))
+    canvas = Image.new("RGB", mixed.size, (BACKGROUND,) * 3)
+    canvas.paste(mixed.convert("RGB"), mask=mixed.getchannel("A"))
+    np.testing.assert_array_equal(np.asarray(decode_image(mixed)), np.asarray(canvas))
+
+
+_PEAK = """
+import io, resource, sys
+from PIL import Image
+from mlopsproject.core.errors import ImageError
+from mlopsproject.core.preprocess import decode_image
+content = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    said = decode_image(content).mode
+except ImageError as error:
+    said = error.reason
+print(said, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "file_format", "options", "said"),
+    [
+        ("F", (7000, 7000), "TIFF", {"compression": "tiff_adobe_deflate"}, "L"),
+        ("I;16", (7000, 7000), "PNG", {}, "L"),
+        ("LA", (7000, 7000), "PNG", {}, "L"),
+        ("RGBA", (6300, 6300), "PNG", {}, "RGB"),
+        ("RGBA", (7000, 7000), "PNG", {}, "too_large"),
+        ("RGB", (7000, 7000), "PNG", {"transparency": (0, 0, 0)}, "too_large"),
+        ("RGB", (7000, 7000), "WEBP", {"method": 0}, "too_large"),
+        ("CMYK", (1000, 49000), "JPEG", {}, "too_large"),
+        ("RGB", (1000, 49000), "JPEG", {"progressive": True}, "too_large"),
+        ("F", (7000, 7000), "TIFF", {"compression": "tiff_adobe_deflate", "strip_size": 10**9}, "too_large"),
+    ],
+)
+@pytest.mark.slow
+def test_no_picture_takes_more_memory_than_the_limit(mode, size, file_format, options, said, encode):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TiffImagePlugin, "STRIP_SIZE", options.pop("strip_size", TiffImagePlugin.STRIP_SIZE))
+        content = encode(Image.new(mode, size), file_format, **options)
+    done = subprocess.run([sys.executable, "-c", _PEAK], input=content, capture_output=True, check=True)
+    outcome, peak = done.stdout.split()
+    assert outcome.decode() == said
+    assert int(peak) < 1.1 * MAX_BYTES / 2**20
+
+
+def test_a_picture_that_would_be_turned_in_too_much_memory_is_too_large(encode, monkeypatch):
+    monkeypatch.setattr(picture_limits, "MAX_BYTES", 64 * 64 * 6)
+    monkeypatch.setattr(picture_limits, "MAX_PIXELS", 10**9)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture = Image.new("RGB", (64, 64))
+    assert decode_image(encode(picture), max_pixels=64 * 64).size == (64, 64)
+    assert reason_of(encode(picture, exif=turned), max_pixels=64 * 64) == "too_large"
+
+
+def test_the_pixels_that_a_file_announces_are_known_before_it_is_decoded(encode, smooth_picture):
+    content = encode(smooth_picture(30, 20))
+    assert announced_pixels(content) == announced_pixels(content[:60]) == 600
+    assert announced_pixels(b"no picture") == 0
 
 
 def test_the_largest_size_can_be_chosen(encode, smooth_picture):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.prediction_rows import ids, make_row, make_rows, stored, wait_for, write_segment
 
 from mlopsproject.prediction_log import drainer as drainer_module
+from mlopsproject.prediction_log import rows as rows_module
 from mlopsproject.prediction_log.backlog import Backlog
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.drain_state import FILE, DrainState, SharedState
@@ -20,10 +24,11 @@ from mlopsproject.prediction_log.drainer import Drainer, FolderLock
 from mlopsproject.prediction_log.errors import DatabaseDown, NotMigrated
 from mlopsproject.prediction_log.lines import to_line
 from mlopsproject.prediction_log.quarantine import Quarantine
-from mlopsproject.prediction_log.rows import FeedbackRow
+from mlopsproject.prediction_log.rows import FeedbackRow, to_document
+from mlopsproject.prediction_log.segment_reader import find_prediction
 from mlopsproject.prediction_log.segments import SegmentWriter, list_segments
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.tables import feedback
+from mlopsproject.prediction_log.tables import feedback, predictions
 
 
 @pytest.fixture
@@ -136,8 +141,6 @@ def test_a_row_that_the_database_refuses_stops_nobody(drainer: Drainer, database
 
 
 def test_a_row_of_another_version_goes_to_quarantine(drainer: Drainer, database: Database, spool: Path) -> None:
-    import zlib
-
     row = make_row()
     body = to_line(row)[9:-1].replace(b'"kind":"prediction"', b'"kind":"thought"')
     path = write_segment(spool, [row])
@@ -389,3 +392,62 @@ def test_memory_holds_a_batch_however_long_the_spool_is(
     drainer.drain()
     assert max(sizes) == 10
     assert sum(sizes) == 95
+
+
+def as_version(row: Any, version: Any, **changes: Any) -> bytes:
+    """A row's line as another version of the program writes it; a field that is `...` is left out."""
+    document = {**to_document(row), "version": version, **changes}
+    body = json.dumps({name: value for name, value in document.items() if value is not ...}).encode()
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def put(spool: Path, *lines: bytes) -> Path:
+    path = write_segment(spool, [make_row()], worker="a")
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_rows_of_an_older_version_get_defaults(
+    drainer: Drainer, database: Database, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "VERSION", 3)
+    monkeypatch.setitem(rows_module.DEFAULTS, "prediction", {"sharpness": 0.25})
+    row = make_row()
+    put(spool, as_version(row, 2, sharpness=..., dropped_field=1), as_version(make_row(), ..., contrast=...))
+    drainer.drain()
+    with database.transaction() as connection:
+        found = connection.execute(select(predictions.c.prediction_id, predictions.c.sharpness)).all()
+    assert found == [(row.prediction_id, 0.25)]
+    assert Quarantine(spool).count() == 1
+
+
+def test_rows_of_a_newer_version_wait_and_all_others_go_on(drainer: Drainer, database: Database, spool: Path) -> None:
+    before, newer, other = make_row(), make_row(), make_row()
+    path = put(spool, to_line(before), as_version(newer, 2, mood="new"), to_line(make_row()))
+    write_segment(spool, [other], worker="b")
+    for _ in range(2):
+        drainer.drain()
+    assert stored(database) == ids([before, other])
+    assert (path.exists(), Quarantine(spool).count()) == (True, 0)
+    state = drainer.state()
+    assert state.database == "ok"
+    assert "A newer version of mlopsproject wrote them (rows of version 2)" in str(state.error)
+    assert find_prediction(spool, state.positions, newer.prediction_id) is None
+    path.unlink()
+    drainer.drain()
+    assert drainer.state().error is None
+
+
+def test_the_lock_is_left_to_a_newer_version(settings: LogSettings, database: Database, spool: Path) -> None:
+    put(spool, as_version(make_row(), 2))
+    drainer, other = make_drainer(settings, database), make_drainer(settings, database)
+    drainer.start()
+    wait_for(lambda: "newer version" in str(drainer.state().error))
+    wait_for(other.take)
+    other.release()
+    drainer.close(5)
+
+
+def test_a_row_without_a_time_does_not_end_the_look_at_the_backlog(tmp_path: Path) -> None:
+    path = put(tmp_path, as_version(make_row(), 1, created_at=...))
+    assert Backlog(tmp_path).measure({}) == (path.stat().st_size, None)

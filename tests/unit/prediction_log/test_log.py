@@ -15,10 +15,10 @@ import pytest
 from tests.prediction_rows import ids, make_row, make_rows, spooled, stored, wait_for, write_segment
 
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.prediction_log import group_writer
+from mlopsproject.prediction_log import group_writer, queries
 from mlopsproject.prediction_log import log as log_module
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable
+from mlopsproject.prediction_log.errors import DatabaseDown, LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog
 from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.rows import FeedbackRow, new_id
@@ -260,9 +260,10 @@ def test_off_keeps_nothing_and_makes_no_folder(tmp_path: Path) -> None:
     with opened(LogSettings(data_dir=tmp_path / "serving", log_durability="off")) as log:
         write(log, row)
         assert (log.status().state, log.status().database) == ("ok", "off")
-        assert log.knows(row.prediction_id) is None
-        with pytest.raises(LogUnavailable, match="LOG_DURABILITY=off"):
-            log.stats()
+        assert log.recent(row.prediction_id) is None
+        for ask in (log.stats, lambda: log.knows(row.prediction_id)):
+            with pytest.raises(LogOff, match="LOG_DURABILITY=off"):
+                ask()
     assert not (tmp_path / "serving").exists()
 
 
@@ -318,3 +319,29 @@ class TestStraightIntoTheDatabase:
         with opened(straight) as first, opened(straight) as second:
             wait_for(lambda: stored(database) == ids(rows))
             wait_for(lambda: (first.status().state, second.status().state) == ("ok", "ok"))
+
+
+@pytest.mark.parametrize("durability", ["spool", "database"])
+def test_slow_questions_keep_no_row_from_being_written(
+    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    gate, asking = threading.Event(), []
+
+    def slow(asked: Database, *_: Any) -> None:
+        with asked.transaction():
+            asking.append(1)
+            gate.wait(20)
+
+    monkeypatch.setattr(queries, "stats", slow)
+    row = make_row()
+    with opened(settings, log_durability=durability) as log:
+        threads = [threading.Thread(target=log.stats) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(asking) == 6)
+        write(log, row)
+        wait_for(lambda: stored(database) == [row.prediction_id], 4)
+        assert log.status().state == "ok"
+        gate.set()
+        for thread in threads:
+            thread.join()

@@ -17,13 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.prediction_rows import ids, make_row, make_rows, spooled, write_segment
 
-from mlopsproject.prediction_log import segments
+from mlopsproject.prediction_log import segment_reader, segments
+from mlopsproject.prediction_log.database import Database
+from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.errors import LogUnavailable
 from mlopsproject.prediction_log.group_writer import Entry
 from mlopsproject.prediction_log.lines import to_line
 from mlopsproject.prediction_log.rows import FeedbackRow
 from mlopsproject.prediction_log.segment_reader import CHUNK, find_prediction, read_batch
 from mlopsproject.prediction_log.segments import SegmentWriter, if_orphaned, list_segments
+from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.spool import Spool
 
 MB = 1_000_000
@@ -227,7 +230,7 @@ def test_a_spool_at_its_limit_refuses_until_it_is_drained(tmp_path: Path, monkey
     while keep(spool, [make_row()]):
         taken += 1
     assert 1 < taken < 10
-    with pytest.raises(LogUnavailable, match=r"holds 0 MB, its limit is reached.*LOG_SPOOL_MAX_MB"):
+    with pytest.raises(LogUnavailable, match=r"holds 0\.0 MB, its limit is reached.*LOG_SPOOL_MAX_MB"):
         spool.probe()
     assert len(spooled(tmp_path)) == taken
     list_segments(tmp_path)[0].path.unlink()
@@ -296,3 +299,39 @@ def test_a_file_that_may_not_grow_holds_what_was_acknowledged_and_nothing_else(t
     assert "-" in said
     assert [word for word in said if word != "-"] == ids(spooled(tmp_path))
     assert all(segment.size <= 5000 for segment in list_segments(tmp_path))
+
+
+def test_a_full_spool_whose_rows_are_drained_takes_rows_again_by_itself(
+    settings: LogSettings, database: Database
+) -> None:
+    """Also if its own segment in use is what fills it."""
+    drainer = Drainer(settings.spool_dir, database, batch_rows=10, pause=60)
+    assert drainer.take()
+    spool = Spool(settings.spool_dir, MB, 300_000)
+    while keep(spool, make_rows(20)):
+        pass
+    drainer.drain()
+    spool.probe()
+    assert keep(spool, make_rows(20))
+    drainer.release()
+
+
+def test_looking_whether_there_is_room_again_leaves_the_segment_as_well(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MB, 300_000)
+    assert keep(spool, make_rows(200))
+    (segment,) = list_segments(tmp_path)
+    with pytest.raises(LogUnavailable, match=r"holds 0\.1 MB, its limit is reached"):
+        spool.probe()
+    with if_orphaned(segment.path) as orphaned:
+        assert orphaned
+
+
+def test_an_answer_is_looked_for_in_the_newest_part_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = make_row(), make_row()
+    path = write_segment(tmp_path, [old], worker="a", number=1)
+    write_segment(tmp_path, [new], worker="a", number=2)
+    monkeypatch.setattr(segment_reader, "SEARCHED", path.stat().st_size + 100)
+    assert find_prediction(tmp_path, {}, new.prediction_id) == new
+    with pytest.raises(LogUnavailable, match="Too many rows wait"):
+        find_prediction(tmp_path, {}, old.prediction_id)
+    assert find_prediction(tmp_path, {path.name: path.stat().st_size}, old.prediction_id) is None

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from mlopsproject.api.openapi import problems
 from mlopsproject.api.problems import ProblemError, invalid
 from mlopsproject.api.routes.common import json_response, service_of
-from mlopsproject.api.service import log_problem
 from mlopsproject.core.schemas import FeedbackRequest, FeedbackResponse
-from mlopsproject.prediction_log.errors import LogUnavailable
 from mlopsproject.prediction_log.rows import FeedbackRow
 
 
@@ -33,10 +29,8 @@ def add_routes(app: FastAPI) -> None:
 async def feedback(request: Request, body: FeedbackRequest) -> Response:
     """Take down what a person says of an answered face; later words on the same face are kept beside earlier ones."""
     service = service_of(request)
-    try:
-        row = await asyncio.to_thread(service.log.knows, body.prediction_id)
-    except LogUnavailable as error:
-        raise log_problem(error) from None
+    log = service.log
+    row = log.recent(body.prediction_id) or await service.ask(log.knows, body.prediction_id)
     if row is None:
         raise ProblemError(404, "unknown_prediction", "There is no such prediction.")
     if body.label not in row.probabilities:

@@ -30,6 +30,7 @@ def add_routes(app: FastAPI) -> None:
         tags=["status"],
         summary="Welcome; to a browser, an upload page",
     )
+    app.add_api_route("/", welcome, methods=["HEAD"], include_in_schema=False)
 
 
 async def welcome(request: Request) -> Response:

@@ -93,7 +93,8 @@ async def from_url(request: Request, body: UrlRequest) -> Response:
     service = service_of(request)
     settings = service.settings
     try:
-        content = await fetch(body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds)
+        with service.fetching():
+            content = await fetch(body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds)
     except FetchError as error:
         status = 422 if isinstance(error, ForbiddenAddress) or error.reason == "bad_url" else 502
         raise ProblemError(status, error.reason, error.message) from None

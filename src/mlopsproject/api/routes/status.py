@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query, Request
@@ -13,18 +13,20 @@ from pydantic import BeforeValidator
 from pydantic_core import from_json
 from starlette.responses import JSONResponse, Response
 
+from mlopsproject.api.middleware import is_trusted
 from mlopsproject.api.openapi import problems
 from mlopsproject.api.problems import ProblemError, invalid
 from mlopsproject.api.routes.common import json_response, service_of
-from mlopsproject.api.service import Service, log_problem
+from mlopsproject.api.service import Service
 from mlopsproject.core.schemas import Health, ModelInfo, Ready, Stats
-from mlopsproject.prediction_log.errors import LogUnavailable
 
 #: The latest drift report, in the folder `DATA_DIR`.
 DRIFT_FILE: Final = "drift.json"
 #: What lies outside counts as the nearer of the two, and nothing overflows.
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
+#: What statistics may cover.
+_LONGEST: Final = timedelta(days=366)
 
 
 def _iso(value: object) -> object:
@@ -41,7 +43,6 @@ Moment = Annotated[
 
 def add_routes(app: FastAPI) -> None:
     """Add the routes of this module."""
-    guarded = problems(401, 422, 429, 503)
     app.add_api_route(
         "/health", health, response_model=Health, responses=problems(), tags=["status"], summary="Does it live?"
     )
@@ -53,6 +54,8 @@ def add_routes(app: FastAPI) -> None:
         tags=["status"],
         summary="Should requests be sent here?",
     )
+    for path, endpoint in (("/health", health), ("/ready", ready)):
+        app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     app.add_api_route(
         "/model",
         model,
@@ -62,7 +65,12 @@ def add_routes(app: FastAPI) -> None:
         summary="The model that answers",
     )
     app.add_api_route(
-        "/stats", stats, response_model=Stats, responses=guarded, tags=["status"], summary="What was answered"
+        "/stats",
+        stats,
+        response_model=Stats,
+        responses=problems(401, 404, 422, 429, 503),
+        tags=["status"],
+        summary="What was answered",
     )
     app.add_api_route(
         "/drift", drift, responses=problems(401, 404, 429, 503), tags=["status"], summary="The latest drift report"
@@ -85,17 +93,21 @@ async def health() -> Health:
 async def ready(request: Request) -> Response:
     """Whether requests should be sent here; with `degraded` they are answered, but something needs a look."""
     service = service_of(request)
-    document = _readiness(service)
+    document = _readiness(service, trusted=is_trusted(request.scope, service))
     return JSONResponse(document, 503 if document["status"] == "not_ready" else 200)
 
 
-def _readiness(service: Service) -> dict[str, Any]:
+def _readiness(service: Service, *, trusted: bool) -> dict[str, Any]:
+    """The answer of `/ready`: stable words for everybody, and sentences for those who may know."""
     loaded = service.model.current
-    checks = {"model": service.model.problem or "ok"} if loaded else {"model": "not loaded"}
+    details = {"model": service.model.problem} if service.model.problem else {}
+    checks = {"model": "not_replaced" if details else "ok"} if loaded else {"model": "not_loaded"}
     state = "degraded" if service.model.problem else "ok"
     if service.is_open:
         log = service.log.status()
-        checks["log"] = "ok" if log.state == "ok" else log.error or log.state
+        checks["log"] = log.state
+        if log.state != "ok" and log.error:
+            details["log"] = log.error
         checks["database"] = log.database
         if log.state != "ok":
             state = "degraded"
@@ -103,7 +115,8 @@ def _readiness(service: Service) -> dict[str, Any]:
             state = "not_ready"
     if loaded is None or not service.is_open:
         state = "not_ready"
-    return {"status": state, "model_version": loaded.version if loaded else None, "checks": checks}
+    version = loaded.version if loaded else None
+    return {"status": state, "model_version": version, "checks": checks, "details": details if trusted else {}}
 
 
 async def model(request: Request) -> ModelInfo:
@@ -117,12 +130,13 @@ async def stats(request: Request, since: Moment = None, until: Moment = None) ->
     """What the prediction log holds of a stretch of time, by default the last day."""
     service = service_of(request)
     first, last = _utc(since), _utc(until)
-    if first is not None and first >= (last or datetime.now(UTC)):
-        raise invalid("since: it must be before until.")
-    try:
-        return await asyncio.to_thread(service.log.stats, first, last)
-    except LogUnavailable as error:
-        raise log_problem(error) from None
+    if first is not None:
+        end = last or datetime.now(UTC)
+        if first >= end:
+            raise invalid("since: it must be before until.")
+        if end - first > _LONGEST:
+            raise invalid(f"since: it must be at most {_LONGEST.days} days before until.")
+    return await service.ask(service.log.stats, first, last)
 
 
 async def drift(request: Request) -> Response:

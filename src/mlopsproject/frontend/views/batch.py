@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mlopsproject.core.schemas import ClassCount
 from mlopsproject.frontend import batch_run, charts, parts, session, theme
 from mlopsproject.frontend.batch_run import FileRow
-from mlopsproject.frontend.csv_table import classes, to_csv
+from mlopsproject.frontend.csv_table import classes, guarded, to_csv
 
 _ROWS, _FILES = "batch_rows", "files"
 #: Failed files that are named above the table.
@@ -101,30 +102,32 @@ def _failures(rows: Sequence[FileRow]) -> None:
 
 
 def _frame(rows: Sequence[FileRow]) -> pd.DataFrame:
+    """The table as shown; its text is guarded as well, for Streamlit lets people download it by a button of its own."""
     answers = [row.result for row in rows]
     return pd.DataFrame(
         {
-            "file": [row.file for row in rows],
-            "label": [answer.predicted_emotion if answer else None for answer in answers],
-            "confidence": [answer.confidence if answer else None for answer in answers],
+            "file": [guarded(row.file) for row in rows],
+            "label": [guarded(answer.predicted_emotion) if answer else None for answer in answers],
+            "confidence": [100 * answer.confidence if answer else None for answer in answers],
             "uncertain": [answer.uncertain if answer else None for answer in answers],
             **{
-                f"p_{name}": [answer.probabilities.get(name) if answer else None for answer in answers]
+                f"p_{name}": [100 * answer.probabilities.get(name, math.nan) if answer else None for answer in answers]
                 for name in classes(rows)
             },
-            "problem": [row.reason or None for row in rows],
+            "problem": [guarded(row.reason) or None for row in rows],
         }
     )
 
 
 def _columns(rows: Sequence[FileRow]) -> dict[str, Any]:
-    share = st.column_config.NumberColumn(format="percent")
+    # Streamlit's own "percent" leaves out zeros at the end, so that columns are ragged.
+    form = "%.1f %%"
     return {
         "file": st.column_config.TextColumn("File", pinned=True),
         "label": "Best guess",
-        "confidence": st.column_config.ProgressColumn("Confidence", format="percent", min_value=0, max_value=1),
+        "confidence": st.column_config.ProgressColumn("Confidence", format=form, min_value=0, max_value=100),
         "uncertain": st.column_config.CheckboxColumn("Uncertain", help="Treat it as no answer."),
-        **{f"p_{name}": share for name in classes(rows)},
+        **{f"p_{name}": st.column_config.NumberColumn(name, format=form) for name in classes(rows)},
         "problem": st.column_config.TextColumn("Problem", width="medium"),
     }
 

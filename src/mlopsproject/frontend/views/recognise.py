@@ -31,8 +31,10 @@ def page() -> None:
     with right:
         answer = _answer(picture)
     if answer is None:
-        with slot:
-            picture_view.show(picture)
+        # The browser fetches no picture of an address that the service refuses.
+        if picture.content is not None and picture.source:
+            with slot:
+                picture_view.show(picture)
         return
     index = _chosen(picture, answer)
     with right:
