@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,9 +11,12 @@ from torch.nn import functional
 
 
 def test_the_loss_is_the_share_of_each_kind_of_label(make_module: Callable[..., Any]) -> None:
-    module = make_module(teaching=0.25)
-    logits, labels = torch.randn(6, 5), torch.arange(6) % 5
+    module = make_module(teaching=0.25, augment={"flip": 0.0})
+    module._trainer = SimpleNamespace(is_last_batch=False, current_epoch=0)
+    images, labels = torch.randint(0, 256, (6, 1, 16, 16), dtype=torch.uint8), torch.arange(6) % 5
     answers = torch.softmax(torch.randn(6, 5), 1)
-    hard, soft = functional.cross_entropy(logits, labels), functional.cross_entropy(logits, answers)
-    assert torch.allclose(module._loss(logits, labels, [answers]), 0.75 * hard + 0.25 * soft)
-    assert torch.allclose(module._loss(logits, labels, []), hard)
+    logits = module(images)
+    hard = functional.cross_entropy(logits, labels, label_smoothing=module.optim["label_smoothing"])
+    soft = functional.cross_entropy(logits, answers)
+    assert torch.allclose(module.training_step([images, labels, answers], 0), 0.75 * hard + 0.25 * soft)
+    assert torch.allclose(module.training_step([images, labels], 0), hard)

@@ -23,6 +23,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"_target_": TARGET + "SEConvNet", "widths": [8, 16], "stem": 0, "stage_dropout": 0.1},
     {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [0, 1], "stem": 4, "work_size": 32},
     {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [1, 1], "gates": True, "stage_dropout": 0.1},
+    {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [0, 1], "stem": 4, "stem_stride": 1},
 ]
 
 
@@ -77,6 +78,18 @@ def test_a_residual_network_computes_at_its_work_size_and_never_enlarges() -> No
     assert count_macs(ResidualNet(classes=5, channels=1, size=32), 1, 32) < count_macs(at_48, 1, 48)
     full = ResidualNet(classes=5, channels=1, size=64, work_size=0)
     assert count_macs(full, 1, 64) > 1.7 * count_macs(at_48, 1, 48)
+
+
+def test_a_stem_of_stride_1_keeps_the_full_resolution_for_the_first_stage() -> None:
+    halved, full = (
+        ResidualNet(classes=5, channels=1, size=16, widths=(8,), blocks=(0,), stem=4, stem_stride=stride)
+        for stride in (2, 1)
+    )
+    picture = torch.rand(1, 1, 16, 16)
+    assert halved.stages(picture).shape[-2:] == (8, 8)
+    assert full.stages(picture).shape[-2:] == (16, 16)
+    with pytest.raises(ConfigError, match="stem_stride=3 must be 1 or 2"):
+        build_network(NETWORKS[3] | {"stem_stride": 3}, classes=5, channels=1, size=48)
 
 
 def test_residual_blocks_begin_as_the_identity() -> None:
@@ -171,10 +184,11 @@ def _mirrored_network(**options: Any) -> ResidualNet:
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("stem_stride", [1, 2])
 def test_a_mirror_network_answers_mirror_images_alike_but_not_upside_down_ones(
-    training: bool, memory_format: torch.memory_format
+    training: bool, memory_format: torch.memory_format, stem_stride: int
 ) -> None:
-    network = _mirrored_network(dropout=0.0).to(memory_format=memory_format).train(training)
+    network = _mirrored_network(dropout=0.0, stem_stride=stem_stride).to(memory_format=memory_format).train(training)
     pictures = torch.rand(6, 1, 24, 24) * torch.linspace(0, 9, 24)[:, None]  # brighter towards the bottom
     with torch.no_grad():
         straight, mirrored, upside_down = (network(images) for images in (pictures, pictures.flip(3), pictures.flip(2)))

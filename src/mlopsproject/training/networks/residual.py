@@ -123,6 +123,8 @@ class ResidualNet(PooledNetwork):
         widths: channels of each stage; the last is the embedding.
         blocks: residual blocks of each stage.
         stem: channels of the opening convolution.
+        stem_stride: 2 halves the picture at once; 1 begins at full resolution, and the picture is halved after the
+            first stage as after the others.
         gates: squeeze-and-excitation in the blocks. They cost little to train, and a third of the time in int8.
         mirror: the layers of `networks.mirror`: a picture and its mirror image get the same answer, from half as many
             weights, and the embedding has half as many values. Not together with `gates`.
@@ -144,6 +146,7 @@ class ResidualNet(PooledNetwork):
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (0, 1, 2),
         stem: int = 16,
+        stem_stride: int = 2,
         gates: bool = False,
         mirror: bool = False,
         work_size: int = 48,
@@ -156,11 +159,14 @@ class ResidualNet(PooledNetwork):
             raise ValueError("stem and widths must be at least 1, blocks and work_size at least 0")
         shrinks = 0 < work_size < size
         side = work_size if shrinks else size
-        if side < 2 ** len(widths):
-            raise ValueError(f"{side} x {side} pixels are too small to be halved {len(widths)} times")
-        if mirror and (gates or any(number % 2 for number in (stem, *widths)) or side % 2 ** len(widths)):
-            raise ValueError(f"mirror goes without gates, with even widths and sides divisible by {2 ** len(widths)}")
-        layers: list[nn.Module] = [_stem(channels, stem, mirror=mirror), nn.ReLU(inplace=True)]
+        if stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride={stem_stride} must be 1 or 2")
+        halvings = len(widths) - 2 + stem_stride
+        if side < 2**halvings:
+            raise ValueError(f"{side} x {side} pixels are too small to be halved {halvings} times")
+        if mirror and (gates or any(number % 2 for number in (stem, *widths)) or side % 2**halvings):
+            raise ValueError(f"mirror goes without gates, with even widths and sides divisible by {2**halvings}")
+        layers: list[nn.Module] = [_stem(channels, stem, stem_stride, mirror=mirror), nn.ReLU(inplace=True)]
         before = stem
         for index, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             if index:
@@ -180,8 +186,10 @@ class ResidualNet(PooledNetwork):
         return torch.stack(embedding.chunk(2, 1)).mean(0) if self.mirror else embedding
 
 
-def _stem(channels: int, width: int, *, mirror: bool) -> nn.Module:
-    """The opening convolution, which halves the picture, and its BatchNorm."""
+def _stem(channels: int, width: int, stride: int, *, mirror: bool) -> nn.Module:
+    """The opening convolution, which may halve the picture, and its BatchNorm."""
     if mirror:
-        return nn.Sequential(MirrorConv(channels, width, 4, stride=2, paired=False), MirrorNorm(width))
-    return nn.Sequential(nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width))
+        # At stride 2 only even kernels are symmetric, at stride 1 only odd ones.
+        stem = MirrorConv(channels, width, 2 + stride, stride=stride, paired=False)
+        return nn.Sequential(stem, MirrorNorm(width))
+    return nn.Sequential(nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width))
