@@ -14,7 +14,13 @@ from mlopsproject.core.store import Store
 from mlopsproject.evaluation.tables import metrics_table
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, check_shipping, publish
 from mlopsproject.training.callbacks import training_record
-from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data, read_checkpoint
+from mlopsproject.training.checkpoints import (
+    find_checkpoint,
+    load_module,
+    open_ancestors,
+    open_training_data,
+    read_checkpoint,
+)
 
 log = logging.getLogger("mlopsproject.export")
 
@@ -33,6 +39,8 @@ def export(config: DictConfig) -> Bundle:
     log.info("Exporting %s", checkpoint)
     module = load_module(checkpoint)
     dataset = open_training_data(module, settings["data"]["root"], name=settings["data"]["name"])
+    teachers, beginning = open_ancestors(module, settings["store"]["uri"])
+    record = training_record(read_checkpoint(checkpoint), teachers, beginning)
     bundle = build_bundle(
         module.network,
         module.hparams["model"],
@@ -42,7 +50,8 @@ def export(config: DictConfig) -> Bundle:
         prefix=bundle_prefix(settings["bundle_name"], module.hparams["model"]),
         export=ExportSettings(**settings["export"]),
         seed=settings["seed"],
-        training={**training_record(read_checkpoint(checkpoint)), "export_command": command_line("export")},
+        training={**record, "export_command": command_line("export")},
+        ancestors=[*teachers, *([beginning] if beginning else [])],
     )
     console = Console()
     console.print(metrics_table(bundle.metrics()))

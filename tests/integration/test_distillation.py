@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.dataset import FaceDataset, load_dataset
+from mlopsproject.export import export
 from mlopsproject.training.augment import warp
 from mlopsproject.training.bundling import ExportSettings, build_bundle
 from mlopsproject.training.checkpoints import load_module
@@ -201,12 +203,28 @@ def test_training_pictures_of_a_teacher_and_of_the_bundle_one_begins_as_count_as
     result = taught(quick_training, tmp_path / "s", tmp_path / "a", start, "classes=[happy,sad]", "epochs=1")
     assert result.bundle is not None
     assert result.bundle.spec.training["init_from"] == run.result.bundle.name
-    seen = [
-        set(pq.read_table(b.file("train_hashes.parquet"))["pixel_hash"].to_pylist())
-        for b in (run.result.bundle, result.bundle)
-    ]
-    assert seen[0] == seen[1]
-    assert len(seen[1]) > result.bundle.spec.training_data["train"]
+    assert hashes(result.bundle) == hashes(run.result.bundle)
+    assert len(hashes(result.bundle)) > result.bundle.spec.training_data["train"]
+
+
+def test_an_export_of_a_checkpoint_lists_what_its_ancestors_saw(
+    quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path
+) -> None:
+    assert run.result.bundle is not None
+    store = tmp_path / "s"
+    for bundle in (run.result.bundle, other_teacher):
+        shutil.copytree(bundle.path, store / bundle.name)
+    chosen = [f"model.init_from={run.result.bundle.name}", f"distill.teachers=[{other_teacher.name}]"]
+    taught(quick_training, store, tmp_path / "a", *chosen, "classes=[happy,sad]", "epochs=1")
+    data = [f"data.root={run.data}", f"checkpoint={tmp_path / 'a'}", f"store.uri={store}", "store.alias=null"]
+    quick = ["export.int8=false", "export.bootstrap_samples=0", "export.robustness_images=0"]
+    exported = export(load_config("export", [*data, *quick]))
+    assert hashes(exported) == hashes(run.result.bundle) | hashes(other_teacher)
+    assert exported.spec.training["teachers"] == [other_teacher.name]
+    assert exported.spec.training["init_from"] == run.result.bundle.name
+    shutil.rmtree(store / other_teacher.name)
+    with pytest.raises(BundleError, match=f"{other_teacher.name}, which this network learnt from, cannot be opened"):
+        export(load_config("export", [*data, *quick]))
 
 
 def test_live_teachers_answer_as_their_bundles_do(run: Run, other_teacher: Bundle) -> None:

@@ -94,7 +94,8 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     _log_dataset(dataset)
     teachers, beginning = _open_ancestors(settings, dataset)
     # By their names: an alias may hold another bundle when the run is resumed.
-    settings = {**settings, "distill": {**settings["distill"], "teachers": [teacher.name for teacher in teachers]}}
+    settings["distill"] |= {"teachers": [teacher.name for teacher in teachers]}
+    settings["model"] |= {"init_from": beginning.name} if beginning else {}
     module = build_module(settings, spec, dataset, compute)
     if resume:
         load_module(resume, like=module)
