@@ -182,6 +182,16 @@ def test_something_that_is_no_address_is_not_sent(api, open_page, text):
     assert not api.of("/predict/url")
 
 
+def test_a_wrong_address_does_not_leave_the_last_answer_standing(open_page):
+    page = open_page()
+    page.button_group[0].set_value("Web address").run()
+    page.text_input[0].input("https://example.org/face.jpg")
+    button(page, "Recognise").click().run()
+    page.text_input[0].input("face.jpg")
+    button(page, "Recognise").click().run()
+    assert "## happy" not in words(page)
+
+
 def test_the_camera_is_asked_for_only_when_it_is_chosen(open_page, encode, smooth_picture):
     page = open_page()
     assert not page.camera_input

@@ -32,6 +32,8 @@ def page() -> None:
         rows = {upload.file_id: rows[upload.file_id] for upload in uploads if upload.file_id in rows}
     if rows:
         _show(list(rows.values()))
+        if not uploads:
+            st.button("Remove this table", on_click=st.session_state.pop, args=(_ROWS,), key="remove")
     elif not uploads:
         _explain_page()
 
@@ -49,8 +51,8 @@ def _offer(uploads: Sequence[UploadedFile], rows: dict[str, FileRow]) -> None:
     if not left:
         return
     text = f"{len(left)} picture{'s' * (len(left) != 1)}"
-    begun = len(left) < len(uploads) or any(upload.file_id in rows for upload in left)
-    if st.button(f"Send {text} again" if begun else f"Recognise {text}", type="primary", key="go"):
+    again = all(upload.file_id in rows for upload in left)
+    if st.button(f"Send {text} again" if again else f"Recognise {text}", type="primary", key="go"):
         _run(left, rows)
         st.rerun()
 

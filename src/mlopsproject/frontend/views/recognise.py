@@ -22,8 +22,11 @@ def page() -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        picture = _give() or recognition.last_picture()
+        given = _give()
+        picture = given or recognition.last_picture()
         slot = st.container()
+        if picture is not None and given is None:
+            st.button("Remove this picture", on_click=recognition.forget, key="remove")
     if picture is None:
         with right:
             _explain_page()
@@ -72,7 +75,7 @@ def _give() -> Picture | None:
 def _from_address() -> Picture | None:
     with st.form("address", border=False):
         text = st.text_input("Address of a picture", placeholder="https://example.org/face.jpg", key="url")
-        st.form_submit_button("Recognise", type="primary")
+        st.form_submit_button("Recognise", type="primary", on_click=recognition.forget)
     if not text:
         st.caption("The service fetches the picture, and so does your browser to show it.")
         return None
