@@ -123,6 +123,7 @@ def test_the_learning_rate_is_above_zero(settings: dict[str, Any], lr: object) -
         ("data.drop_twins", None, "true or false"),
         ("data.leave_out", "4/3", "is not a part"),
         ("data.leave_out", "third", "is not a part"),
+        ("data.validate_on", "0/4", "is not a part"),
         ("distill.unseen", "yes", "true or false"),
         ("data.balance", "wieghted", "did you mean 'weighted'"),
         ("data.per_class", 0, "at least 1"),

@@ -55,6 +55,7 @@ def load_dataset(
     resize_filter: ResizeFilter = "bilinear",
     drop_twins: bool = False,
     leave_out: str | None = None,
+    validate_on: str | None = None,
     complete: bool = True,
     workers: int | None = None,
     progress: bool = True,
@@ -70,6 +71,7 @@ def load_dataset(
         resize_filter: Pillow's filter by name.
         drop_twins: leave training images out whose twin is in validation or test.
         leave_out: a part of the training images, such as `1/3`, that is left out, twins together; see `part_of`.
+        validate_on: a part of the validation images, such as `1/4`; the others are trained on too, twins together.
         complete: insist on images of every chosen class in every split, as training needs.
         workers: processes for building a cache; ``None`` for one per core.
         progress: show a progress bar while building.
@@ -85,7 +87,7 @@ def load_dataset(
     key = CacheKey(info["fingerprint"], size, channels, resize_filter)
     images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
     labels = _labels(manifest, chosen)
-    splits = _splits(manifest, labels, drop_twins)
+    splits = _splits(manifest, labels, drop_twins, validate_on)
     if leave_out is not None:
         groups = column(manifest, "group")[splits["train"]]
         splits["train"] = splits["train"][~in_part(groups, *part_of(leave_out))]
@@ -98,6 +100,7 @@ def load_dataset(
         "left_out": manifest.num_rows - kept,
         "drop_twins": drop_twins,
         "leave_out": leave_out,
+        "validate_on": validate_on,
         "counts": {
             split: dict(zip(chosen, np.bincount(labels[rows], minlength=len(chosen)).tolist(), strict=True))
             for split, rows in splits.items()
@@ -106,8 +109,12 @@ def load_dataset(
     return FaceDataset(name, chosen, images, labels, splits, manifest, info["fingerprint"], {**info, "loaded": loaded})
 
 
-def part_of(text: object) -> tuple[int, int]:
+def part_of(text: object, key: str = "data.leave_out") -> tuple[int, int]:
     """Read a part such as `1/3`: its number and how many there are.
+
+    Args:
+        text: as given.
+        key: the config key it was given as, for messages.
 
     Raises:
         ConfigError: for anything else.
@@ -115,7 +122,7 @@ def part_of(text: object) -> tuple[int, int]:
     number, _, count = str(text).partition("/")
     if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) and int(count) >= 2:
         return int(number), int(count)
-    raise ConfigError(f"data.leave_out={text} is not a part.", "Give one such as 1/3, or null.")
+    raise ConfigError(f"{key}={text} is not a part.", "Give one such as 1/3, or null.")
 
 
 def in_part(groups: NDArray[np.int64], number: int, count: int) -> NDArray[np.bool_]:
@@ -137,14 +144,22 @@ def _labels(manifest: pa.Table, chosen: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(np.array([index.get(name, -1) for name in names], np.int64)[code])
 
 
-def _splits(manifest: pa.Table, labels: NDArray[np.int64], drop_twins: bool) -> dict[str, NDArray[np.int64]]:
+def _splits(
+    manifest: pa.Table, labels: NDArray[np.int64], drop_twins: bool, validate_on: str | None
+) -> dict[str, NDArray[np.int64]]:
     code, names = codes(manifest, "split")
     rows = {
         split: np.flatnonzero((labels >= 0) & (code == names.index(split))) if split in names else np.empty(0, np.int64)
         for split in SPLITS
     }
+    group = column(manifest, "group")
+    if validate_on is not None:
+        # Parts of all classes' images, so that they are the same whatever classes are chosen.
+        whole = group[code == names.index("validation")] if "validation" in names else group[:0]
+        held = np.isin(group[rows["validation"]], whole[in_part(whole, *part_of(validate_on, "data.validate_on"))])
+        rows["train"] = np.sort(np.concatenate([rows["train"], rows["validation"][~held]]))
+        rows["validation"] = rows["validation"][held]
     if drop_twins:
-        group = column(manifest, "group")
         held_out = np.concatenate([group[rows[split]] for split in SPLITS[1:]])
         rows["train"] = rows["train"][~np.isin(group[rows["train"]], held_out)]
     return rows

@@ -32,7 +32,7 @@ def open_dataset(
     happened, and again, with the same options, when its files have changed since.
 
     Args:
-        data: the config's `data` group: `name`, `root`, `drop_twins`, `leave_out`.
+        data: the config's `data` group: `name`, `root`, `drop_twins`, `leave_out`, `validate_on`.
         spec: the input that images are cached for.
         classes: the chosen classes in output order.
         complete: insist on images of every chosen class in every split, as training needs.
@@ -51,6 +51,7 @@ def open_dataset(
         resize_filter=spec.resize_filter,
         drop_twins=bool(data.get("drop_twins", False)),
         leave_out=data.get("leave_out"),
+        validate_on=data.get("validate_on"),
         complete=complete,
     )
 

@@ -199,7 +199,9 @@ def build_module(
         data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            **{key: settings["data"][key] for key in ("drop_twins", "leave_out", "balance", "per_class")},
+            **{
+                key: settings["data"][key] for key in ("drop_twins", "leave_out", "validate_on", "balance", "per_class")
+            },
         },
         record={
             "batch_size": settings["batch_size"],

@@ -45,6 +45,8 @@ def _check_data(data: Mapping[str, Any]) -> None:
     check_flag("data.drop_twins", data["drop_twins"])
     if data["leave_out"] is not None:
         part_of(data["leave_out"])
+    if data["validate_on"] is not None:
+        part_of(data["validate_on"], "data.validate_on")
     check_choice("data.balance", data["balance"], STRATEGIES)
     check_whole("data.per_class", data["per_class"], lowest=1, optional=data["balance"] != "fixed")
 
