@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 import mlopsproject
 from mlopsproject.api import openapi
+from mlopsproject.api.memory import return_freed_memory
 from mlopsproject.api.middleware import INFO, RequestMiddleware, is_trusted
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import explain, feedback, pages, predict, status
@@ -77,6 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.startup_error = error
         await service.stop()
         raise
+    return_freed_memory()
     # What is there now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()

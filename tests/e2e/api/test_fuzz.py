@@ -76,11 +76,10 @@ def test_damaged_pictures_never_break_the_server(start_server, smooth_picture):
     assert set(statuses) <= {200, 400, 413, 415}
     assert statuses[200] > MUTANTS / 10  # much damage is mended or does not matter
     assert statuses[400] > MUTANTS / 10
-    # The allocator keeps what the largest of them took, once.
     before = server.memory_mb
     for number, content in enumerate(mutants):
         send(server, number, content)
-    assert server.memory_mb < before + 10
+    assert server.memory_mb < min(before + 10, 250)
     assert "Traceback" not in server.log
 
 
