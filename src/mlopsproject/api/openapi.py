@@ -41,7 +41,7 @@ FEEDBACK_LINK: Final = {
 #: An answer as the page shows it.
 ANSWER_EXAMPLE: Final[dict[str, Any]] = {
     "request_id": "5f0c8a4b9d3e4c5f8a7b6c5d4e3f2a1b",
-    "model_version": "fer2013-wide-five-2107132c5969",
+    "model_version": "fer2013-fine-five-all-0890d27075a5",
     "predicted_emotion": "happy",
     "confidence": 0.93,
     "uncertain": False,
