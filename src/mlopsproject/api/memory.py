@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+from typing import Final
 
-#: malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, in bytes.
-_MALLOC_OPTIONS = {-3: 512 << 10, -1: 1 << 20}
+from mlopsproject.core.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_thresholds
+
+_THRESHOLDS: Final = {MMAP_THRESHOLD: 512 << 10, TRIM_THRESHOLD: 1 << 20}
 
 
 def return_freed_memory() -> bool:
@@ -15,11 +16,6 @@ def return_freed_memory() -> bool:
     that had to do with some large pictures stays 100 MB larger than it needs to be. A face is far below the limit.
 
     Returns:
-        Whether the C library took the settings (glibc only; elsewhere nothing changes).
+        See `set_thresholds`.
     """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return False
-    done = [mallopt(option, value) for option, value in _MALLOC_OPTIONS.items()]
-    return all(done)
+    return set_thresholds(_THRESHOLDS)

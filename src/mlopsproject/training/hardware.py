@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import shutil
 from dataclasses import dataclass
 
 import torch
 
+from mlopsproject.core.allocator import MMAP_THRESHOLD, TOP_PAD, TRIM_THRESHOLD, set_thresholds
 from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-#: malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, in bytes.
-_MALLOC_OPTIONS = {-3: 1 << 30, -1: (1 << 31) - 1, -2: 256 << 20}
+_THRESHOLDS = {MMAP_THRESHOLD: 1 << 30, TRIM_THRESHOLD: (1 << 31) - 1, TOP_PAD: 256 << 20}
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -86,14 +85,9 @@ def keep_freed_memory() -> bool:
     of them is a fresh mapping whose pages the kernel zeroes. Keeping them saves those page faults.
 
     Returns:
-        Whether the C library took the settings (glibc only; elsewhere nothing changes).
+        See `set_thresholds`.
     """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return False
-    done = [mallopt(option, value) for option, value in _MALLOC_OPTIONS.items()]
-    return all(done)
+    return set_thresholds(_THRESHOLDS)
 
 
 def cpu_has_bf16() -> bool:
