@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,12 @@ def chromium(*more: str) -> Iterator[Browser]:
 
 @contextmanager
 def visit(
-    browser: Browser, address: str, folder: Path, size: tuple[int, int] = DESKTOP, **options: Any
+    browser: Browser,
+    address: str,
+    folder: Path,
+    size: tuple[int, int] = DESKTOP,
+    web: Collection[str] = (),
+    **options: Any,
 ) -> Iterator[Page]:
     """Open a page in a session of its own; its last look is kept in `folder`.
 
@@ -65,6 +70,7 @@ def visit(
         address: of the page.
         folder: for the screenshot.
         size: width and height of the window.
+        web: hosts that the test answers for.
         options: of Playwright's context, such as `color_scheme`.
     """
     width, height = size
@@ -73,7 +79,7 @@ def visit(
     page = context.new_page()
     foreign: list[str] = []
     errors: list[str] = []
-    page.on("request", lambda request: foreign.append(request.url) if _is_foreign(request.url) else None)
+    page.on("request", lambda request: foreign.append(request.url) if _is_foreign(request.url, web) else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     try:
         page.goto(address)
@@ -85,6 +91,6 @@ def visit(
     assert errors == []
 
 
-def _is_foreign(url: str) -> bool:
+def _is_foreign(url: str, web: Collection[str]) -> bool:
     parts = urlsplit(url)
-    return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in LOOPBACK
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in (*LOOPBACK, *web)

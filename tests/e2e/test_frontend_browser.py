@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,18 @@ class Frontend:
         return self.log_file.read_text(encoding="utf-8")
 
 
+@contextmanager
+def frontend_of(backend: str, folder: Path) -> Iterator[Frontend]:
+    """A frontend that answers, and has logged no traceback when it is no longer needed."""
+    running = Frontend(backend, folder)
+    try:
+        running.wait()
+        yield running
+        assert "Traceback" not in running.log
+    finally:
+        running.stop()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The browser of all tests here; each has a session of its own in it."""
@@ -93,13 +106,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def frontend(api: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """A frontend before it."""
-    running = Frontend(f"http://127.0.0.1:{api.port}", tmp_path_factory.mktemp("frontend"))
-    try:
-        running.wait()
+    with frontend_of(f"http://127.0.0.1:{api.port}", tmp_path_factory.mktemp("frontend")) as running:
         yield running
-        assert "Traceback" not in running.log
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="module")

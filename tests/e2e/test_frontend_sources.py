@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from tests.e2e.browser import DESKTOP, chromium
-from tests.e2e.test_frontend_browser import Frontend
+from tests.e2e.browser import chromium, visit
+from tests.e2e.test_frontend_browser import Frontend, frontend_of
 from tests.unit.frontend.stub_api import Answer, StubApi, face, picture, ready
 
 from mlopsproject.data.synthetic import sample_face
@@ -49,25 +50,15 @@ def api() -> Iterator[StubApi]:
 @pytest.fixture(scope="module")
 def frontend(api: StubApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """A frontend before the stub."""
-    running = Frontend(api.address, tmp_path_factory.mktemp("frontend"))
-    try:
-        running.wait()
+    with frontend_of(api.address, tmp_path_factory.mktemp("frontend")) as running:
         yield running
-        assert "Traceback" not in running.log
-    finally:
-        running.stop()
 
 
 @pytest.fixture
 def page(browser: Browser, frontend: Frontend, tmp_path: Path) -> Iterator[Page]:
     """The first page; its last look is kept."""
-    context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
-    opened.goto(frontend.address)
-    yield opened
-    opened.screenshot(path=tmp_path / "page.png")
-    context.close()
+    with visit(browser, frontend.address, tmp_path, web=[urlsplit(ADDRESS).hostname or ""]) as opened:
+        yield opened
 
 
 def test_the_camera_takes_a_picture(api, page):
