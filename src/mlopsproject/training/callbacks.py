@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from mlopsproject.config import command_line
-from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -221,20 +220,16 @@ class MetricHistory(Callback):
         self.epochs.append({"epoch": float(trainer.current_epoch), **values})
 
 
-def training_record(
-    checkpoint: Mapping[str, Any], teachers: Sequence[Bundle] = (), beginning: Bundle | None = None
-) -> dict[str, Any]:
-    """How a checkpoint was trained, as far as it tells: `command`, `seed`, `epochs`, `seconds` and its ancestors."""
+def training_record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """How a checkpoint was trained, as far as it tells: `command`, `seed`, `epochs` and `seconds`."""
     history = checkpoint.get("callbacks", {}).get(MetricHistory.__qualname__, {})
     record = {
         "command": history.get("command"),
         "seed": checkpoint["hyper_parameters"].get("seed"),
         "epochs": checkpoint["epoch"] + 1 if "epoch" in checkpoint else None,
         "seconds": round(history["seconds"], 1) if "seconds" in history else None,
-        "teachers": [teacher.name for teacher in teachers],
-        "init_from": beginning.name if beginning else None,
     }
-    return {key: value for key, value in record.items() if value not in (None, [])}
+    return {key: value for key, value in record.items() if value is not None}
 
 
 class EpochLines(Callback):

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.errors import BundleError, DataError, UserError, first_line
+from mlopsproject.core.errors import BundleError, DataError, first_line
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.store import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.export import load_weights
@@ -164,33 +163,6 @@ def start_from_bundle(module: ExpressionModule, bundle: Bundle, spec: InputSpec)
     load_weights(module.network, bundle.file("weights.safetensors"), source=bundle.name, classes=classes, known=known)
     new = [name for name in classes if name not in known]
     log.info("Started from bundle %s%s", bundle.name, f", which does not know {', '.join(new)}" if new else "")
-
-
-def open_ancestors(module: ExpressionModule, store: str | Path) -> tuple[list[Bundle], Bundle | None]:
-    """Open the bundles a module learnt from, and the one its network began as.
-
-    Args:
-        module: rebuilt from a checkpoint.
-        store: where bundles live.
-
-    Raises:
-        BundleError: if one is missing: what it was trained on counts as seen by this network too.
-    """
-    teachers = [_ancestor(name, store) for name in module.hparams.get("record", {}).get("distill.teachers", [])]
-    start = module.hparams["model"].get("init_from")
-    return teachers, _ancestor(start, store) if start else None
-
-
-def _ancestor(name: str, store: str | Path) -> Bundle:
-    try:
-        bundle = resolve_bundle(name, store)
-        bundle.file("train_hashes.parquet")
-    except UserError as error:
-        raise BundleError(
-            f"{name}, which this network learnt from, cannot be opened: {error.message}",
-            "What it was trained on must be listed with the new bundle: put it back into the store (store.uri).",
-        ) from error
-    return bundle
 
 
 def open_training_data(module: ExpressionModule, root: str | Path, *, name: str | None = None) -> FaceDataset:

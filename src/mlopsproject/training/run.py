@@ -6,7 +6,7 @@ import logging
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,19 @@ from mlopsproject.core.errors import BundleError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.store import Store
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import input_spec, open_dataset
 from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
 from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
 from mlopsproject.evaluation.report import write_report
 from mlopsproject.evaluation.tables import metrics_table
+from mlopsproject.training.ancestors import Ancestors, ancestors_of_run
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
-from mlopsproject.training.distillation import open_teachers, prepare_teaching
+from mlopsproject.training.distillation import prepare_teaching
 from mlopsproject.training.hardware import Compute, choose_compute
 from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.settings import check_folder, check_settings
@@ -92,22 +93,22 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
     dataset = open_dataset(settings["data"], spec, classes=classes)
     _log_dataset(dataset)
-    teachers, beginning = _open_ancestors(settings, dataset)
+    ancestors = ancestors_of_run(settings, dataset.classes)
     # By their names: an alias may hold another bundle when the run is resumed.
-    settings["distill"] |= {"teachers": [teacher.name for teacher in teachers]}
-    settings["model"] |= {"init_from": beginning.name} if beginning else {}
+    settings["distill"] |= {"teachers": [teacher.name for teacher in ancestors.teachers]}
+    settings["model"] |= {"init_from": ancestors.beginning.name} if ancestors.beginning else {}
     module = build_module(settings, spec, dataset, compute)
     if resume:
         load_module(resume, like=module)
         log.info("Resuming from %s", resume)
-    elif beginning:
-        start_from_bundle(module, beginning, spec)
+    elif ancestors.beginning:
+        start_from_bundle(module, ancestors.beginning, spec)
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        targets = prepare_teaching(settings, module, dataset, teachers)
+        targets = prepare_teaching(settings, module, dataset, ancestors.teachers)
         trainer = fit(settings, module, dataset, compute, loggers, output, resume, targets)
-        result = ship(settings, trainer, dataset, spec, loggers, output, teachers=teachers, beginning=beginning)
+        result = ship(settings, trainer, dataset, spec, loggers, output, ancestors)
         failed = False
     finally:
         finish(loggers, failed=failed)
@@ -170,14 +171,12 @@ def ship(
     spec: InputSpec,
     loggers: list[Logger],
     output: Path,
-    *,
-    teachers: Sequence[Bundle] = (),
-    beginning: Bundle | None = None,
+    ancestors: Ancestors,
 ) -> TrainingResult:
     """Export a finished run's best checkpoint, measure the bundle on test, report and publish it.
 
     Publishing comes last, because a store may fail when everything else is done. Only the first process does any of it.
-    What the network learnt from `teachers` and from the bundle it began as counts as seen in training.
+    What `ancestors` were trained on counts as seen in training.
     """
     history, best = metric_history(trainer), best_checkpoint(trainer)
     if not trainer.is_global_zero:
@@ -196,8 +195,8 @@ def ship(
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
         seed=int(settings["seed"]),
-        training=_record(settings, trainer, teachers, beginning),
-        ancestors=[*teachers, *([beginning] if beginning else [])],
+        training=_record(settings, trainer) | ancestors.record(),
+        ancestors=ancestors.bundles,
     )
     metrics = bundle.metrics()
     report = _report(bundle, dataset, metrics, output)
@@ -235,19 +234,7 @@ def best_checkpoint(trainer: pl.Trainer) -> Path:
     return Path(best)
 
 
-def _open_ancestors(settings: Mapping[str, Any], dataset: FaceDataset) -> tuple[list[Bundle], Bundle | None]:
-    """The bundles a run learns from, and the one its network begins as."""
-    store, start = settings["store"]["uri"], settings["model"].get("init_from")
-    teachers = open_teachers(settings["distill"], dataset.classes, store=store)
-    beginning = resolve_bundle(start, store) if start else None
-    for bundle in (*teachers, *([beginning] if beginning else [])):
-        bundle.file("train_hashes.parquet")  # needed when the new bundle is sealed, hours later
-    return teachers, beginning
-
-
-def _record(
-    settings: Mapping[str, Any], trainer: pl.Trainer, teachers: Sequence[Bundle], beginning: Bundle | None
-) -> dict[str, Any]:
+def _record(settings: Mapping[str, Any], trainer: pl.Trainer) -> dict[str, Any]:
     """How the network was trained, for the bundle's spec."""
     on_gpu = trainer.strategy.root_device.type == "cuda"
     machine = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads, {cpu_name()}"
@@ -257,10 +244,8 @@ def _record(
         "epochs": trainer.current_epoch,
         "seconds": round(_history(trainer).seconds, 1),
         "machine": f"{trainer.world_size} x {machine}",
-        "teachers": [teacher.name for teacher in teachers],
-        "init_from": beginning.name if beginning else None,
     }
-    return {key: value for key, value in record.items() if value not in (None, [])}
+    return {key: value for key, value in record.items() if value is not None}
 
 
 def _report(bundle: Bundle, dataset: FaceDataset, metrics: dict[str, Any], output: Path) -> Path:
