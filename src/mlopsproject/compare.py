@@ -14,7 +14,7 @@ from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice, check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.comparison import (
     merge_rows,

@@ -17,7 +17,7 @@ from rich.console import Console
 from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice, check_number, check_whole
 from mlopsproject.core.errors import ConfigError, UserError
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.load.load_report import missed, print_comparison, print_figures
 from mlopsproject.load.locust_run import LocustResult, run_locust
 from mlopsproject.load.logged import Comparison, compare, read_answers

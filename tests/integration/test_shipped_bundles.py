@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.store import Store
 from mlopsproject.data.synthetic.non_faces import non_face_pictures
 from mlopsproject.evaluation.model_card import empty_sections
 

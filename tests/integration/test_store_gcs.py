@@ -14,7 +14,8 @@ import pytest
 
 from mlopsproject import Predictor
 from mlopsproject.core.errors import StoreError
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.store import Store
 
 BUCKET = "faces"
 

@@ -10,7 +10,8 @@ from moto.server import ThreadedMotoServer
 from mlopsproject import Predictor
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.promotion import promote
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.store import Store
 
 
 @pytest.fixture(scope="module")

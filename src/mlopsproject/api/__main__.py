@@ -17,7 +17,7 @@ from mlopsproject.api import logs
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.api.threads import leave
 from mlopsproject.core.errors import UserError
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.prediction_log.settings import LogSettings
 
 _APP = "mlopsproject.api:app"

@@ -14,8 +14,8 @@ from mlopsproject.api.threads import in_own_thread
 from mlopsproject.core.bundle import open_bundle
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.resolve import find_bundle, resolve_bundle
 from mlopsproject.core.spec import Precision
-from mlopsproject.core.store import find_bundle, resolve_bundle
 
 log = logging.getLogger(__name__)
 

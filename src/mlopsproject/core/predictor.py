@@ -15,8 +15,8 @@ from PIL import Image
 from mlopsproject.core.bundle import Bundle, open_bundle
 from mlopsproject.core.errors import BundleError, first_line
 from mlopsproject.core.preprocess import ImageSource, load_input, normalise
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import ModelSpec, Precision
-from mlopsproject.core.store import resolve_bundle
 
 
 @dataclass(frozen=True, slots=True)

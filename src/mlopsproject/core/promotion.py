@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.store import Store
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 
 _WARM_UP = 30
 _RUNS = 50

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mlopsproject.core.checks import check_choice, check_number, check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.machine import cpu_name
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.load.bars import bars
 from mlopsproject.load.client import save_requests
 from mlopsproject.load.pictures import draw_faces, encode, form, upload

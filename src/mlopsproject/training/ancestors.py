@@ -9,7 +9,7 @@ from typing import Any
 
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, UserError
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.training.distillation import open_teachers
 from mlopsproject.training.module import ExpressionModule
 

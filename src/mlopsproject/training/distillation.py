@@ -23,7 +23,7 @@ from mlopsproject.core.checks import check_flag, check_number, check_whole
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.preprocess import mirrored
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.augment import warp

@@ -13,7 +13,7 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.store import resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.originals import read_originals
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, open_training_data

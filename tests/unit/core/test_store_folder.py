@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 from mlopsproject.core.errors import BundleError, StoreError, UserError
-from mlopsproject.core.store import Store, resolve_bundle
+from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.store import Store
 
 
 def test_a_store_that_does_not_exist_yet_is_empty(tmp_path):
