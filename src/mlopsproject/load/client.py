@@ -131,16 +131,23 @@ class _Client:
         connection.socket.sendall(self._requests[self._next])
         self._next = (self._next + 1) % len(self._requests)
 
-    def answered(self, *, wait: bool) -> list[tuple[_Connection, str]]:
-        """The connections whose answer has arrived whole, and what is wrong with it; may be none.
+    def answered(self, until: float | None = None) -> list[tuple[_Connection, str]]:
+        """Wait until something arrives: the connections whose answer is whole now, and what is wrong with it.
 
         Args:
-            wait: until something arrives, whole or not.
+            until: time after which it waits no longer.
+
+        Raises:
+            TimeoutError: without `until`, if nothing arrives.
         """
-        found = []
-        events = self.poller.poll(TIMEOUT if wait else 0)
-        if wait and not events:
+        if until is not None:
+            # The poller itself would sleep whole milliseconds. Spinning would be exact, but then everything else that
+            # this machine has to do would take its time from the server.
+            select.select([self.poller], [], [], max(0.0, until - time.perf_counter()))
+        events = self.poller.poll(TIMEOUT if until is None else 0)
+        if until is None and not events:
             raise TimeoutError(f"no answer within {TIMEOUT:g} s")
+        found = []
         for descriptor, _ in events:
             connection = self.connections[descriptor]
             verdict = connection.receive()
@@ -168,7 +175,7 @@ class _Run:
         for connection in client.connections.values():
             client.send(connection, time.perf_counter())
         while True:
-            answered = client.answered(wait=True)
+            answered = client.answered()
             now = time.perf_counter()
             for connection, verdict in answered:
                 self._note(now, connection.started, verdict)
@@ -187,8 +194,7 @@ class _Run:
                 # The client being late is not the server's doing; having had no connection left is.
                 client.send(free.popleft(), due if due < full_until else now)
                 due += 1 / rate
-            # It spins: the poller would sleep whole milliseconds.
-            for connection, verdict in client.answered(wait=False):
+            for connection, verdict in client.answered(until=due if free else now + TIMEOUT):
                 now = time.perf_counter()
                 self._note(now, connection.started, verdict)
                 full_until = full_until if free else now

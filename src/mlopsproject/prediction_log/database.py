@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable, NotMigrated, RowsRefused
+from mlopsproject.prediction_log.pacer import SLICE, Pacer
 from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, predictions
 
 MIGRATE: Final = "Run: python -m mlopsproject.log_migrate"
@@ -101,6 +102,8 @@ class Database:
         self.url = url
         self.engine = open_engine(url)
         module = sqlite if url.get_backend_name() == "sqlite" else postgresql
+        # Each slice of a server's is a way there and back.
+        self._slice = SLICE if self.is_sqlite else 4 * SLICE
         self._inserts: dict[Table, Insert] = {
             table: module.insert(table).on_conflict_do_nothing() for table in (predictions, feedback)
         }
@@ -142,8 +145,12 @@ class Database:
         if revision > HEAD:
             raise too_new(self.url, revision)
 
-    def insert(self, records: Sequence[Record]) -> None:
+    def insert(self, records: Sequence[Record], pacer: Pacer | None = None) -> None:
         """Add records in one transaction; those that are there already stay as they are.
+
+        Args:
+            records: of any of the log's tables.
+            pacer: how to go about it; by default without a rest.
 
         Raises:
             RowsRefused: if one of them cannot be stored; then none is.
@@ -155,7 +162,8 @@ class Database:
         try:
             with self.transaction() as connection:
                 for target, values in by_table.items():
-                    connection.execute(self._inserts[target], values)
+                    for part in pacer.slices(values, self._slice) if pacer else (values,):
+                        connection.execute(self._inserts[target], part)
         except (ValueError, TypeError, OverflowError) as error:
             # SQLite's driver says so of values that no column can hold.
             raise RowsRefused(f"A row cannot be stored: {first_line(error)}.") from error

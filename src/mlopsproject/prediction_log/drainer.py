@@ -15,6 +15,7 @@ from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.database import Database, Record
 from mlopsproject.prediction_log.drain_state import DrainState, SharedState
 from mlopsproject.prediction_log.errors import LogUnavailable, NotMigrated, RowsRefused
+from mlopsproject.prediction_log.pacer import Pacer
 from mlopsproject.prediction_log.quarantine import Quarantine
 from mlopsproject.prediction_log.segment_reader import Batch, read_batch
 from mlopsproject.prediction_log.segments import Segment, if_orphaned, list_segments
@@ -103,6 +104,7 @@ class Drainer:
         self._checked_at = float("-inf")
         self._deadline = float("inf")
         self._stop = threading.Event()
+        self._pacer = Pacer(self._stop)
         self._thread = threading.Thread(target=self._run, name="prediction-log-drainer", daemon=True)
 
     def start(self) -> None:
@@ -215,7 +217,8 @@ class Drainer:
         position = self._state.positions.get(name, 0)
         try:
             with if_orphaned(segment.path) as orphaned:
-                batch = read_batch(segment.path, position, self._batch_rows)
+                batch = read_batch(segment.path, position, self._batch_rows, pacer=self._pacer)
+                self._pacer.behind = batch.more
                 if batch.end > position:
                     self._store(name, batch)
                     self._state.positions[name] = batch.end
@@ -245,7 +248,7 @@ class Drainer:
         if batch.damaged:
             self._quarantine.add(segment, batch.damaged, "they are damaged on the disk")
         rows: list[tuple[bytes, Record]] = []
-        for line, document in batch.documents:
+        for line, document in itertools.chain.from_iterable(self._pacer.slices(batch.documents)):
             try:
                 rows.append((line, to_record(document)))
             except ValueError as error:
@@ -257,7 +260,7 @@ class Drainer:
         if not rows:
             return
         try:
-            self._database.insert([record for _, record in rows])
+            self._database.insert([record for _, record in rows], self._pacer)
             self._checked_at = time.monotonic()
         except RowsRefused as error:
             if len(rows) == 1:

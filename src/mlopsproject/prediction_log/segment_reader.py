@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic_core import to_json
 
 from mlopsproject.prediction_log.errors import LogUnavailable
 from mlopsproject.prediction_log.lines import from_line
+from mlopsproject.prediction_log.pacer import Pacer
 from mlopsproject.prediction_log.rows import PredictionRow, from_document, is_newer, version_of
 from mlopsproject.prediction_log.segments import list_segments
 
@@ -40,7 +42,7 @@ class Batch:
     newer: int | None = None
 
 
-def read_batch(path: Path, position: int, limit: int, *, chunk: int = CHUNK) -> Batch:
+def read_batch(path: Path, position: int, limit: int, *, chunk: int = CHUNK, pacer: Pacer | None = None) -> Batch:
     """Read whole lines; an unfinished one at the end of the file is left for later.
 
     Args:
@@ -48,6 +50,7 @@ def read_batch(path: Path, position: int, limit: int, *, chunk: int = CHUNK) -> 
         position: where a line begins.
         limit: lines at most.
         chunk: bytes at most, more than any line has.
+        pacer: how to go about it; by default without a rest.
 
     Raises:
         OSError: if the file cannot be read.
@@ -58,7 +61,8 @@ def read_batch(path: Path, position: int, limit: int, *, chunk: int = CHUNK) -> 
     documents: list[tuple[bytes, dict[str, Any]]] = []
     damaged: list[bytes] = []
     end = position
-    for line in lines[:limit]:
+    wanted = lines[:limit]
+    for line in itertools.chain.from_iterable(pacer.slices(wanted)) if pacer else wanted:
         document = from_line(line)
         if document is not None and is_newer(document):
             return Batch(documents, damaged, end, more=False, newer=version_of(document))

@@ -353,7 +353,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_of_the_state(tmp_path: Path, d
 def test_a_bug_does_not_end_the_thread(
     settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("division by zero")
 
     running, rows = make_drainer(settings, database), make_rows(2)
@@ -387,7 +387,7 @@ def test_memory_holds_a_batch_however_long_the_spool_is(
 ) -> None:
     sizes: list[int] = []
     insert: Callable[..., None] = database.insert
-    monkeypatch.setattr(database, "insert", lambda records: sizes.append(len(records)) or insert(records))
+    monkeypatch.setattr(database, "insert", lambda records, pacer: sizes.append(len(records)) or insert(records, pacer))
     write_segment(spool, make_rows(95))
     drainer.drain()
     assert max(sizes) == 10
