@@ -264,3 +264,13 @@ def test_the_apis_own_page_needs_no_frontend(browser, api, drawings, tmp_path):
         assert has_no_sideways_scroll(page)
         page.locator("#file").set_input_files(drawings / "broken.png")
         expect(page.locator("#answer .problem")).to_contain_text("cut off")
+
+
+def test_the_apis_documentation_needs_no_other_machine_and_can_be_tried_out(browser, api, tmp_path):
+    with visit(browser, f"http://127.0.0.1:{api.port}/docs", tmp_path) as page:
+        for path in ("/predict/", "/predict/batch", "/predict/url", "/explain", "/feedback", "/ready"):
+            expect(page.locator(f'[data-path="{path}"]')).to_be_visible()
+        page.locator('.opblock:has([data-path="/health"]) button').first.click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        expect(page.locator(".live-responses-table .response .response-col_status")).to_contain_text("200")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from starlette.responses import Response
 import mlopsproject
 from mlopsproject.api import openapi
 from mlopsproject.api.memory import return_freed_memory
-from mlopsproject.api.middleware import INFO, RequestMiddleware, is_trusted
+from mlopsproject.api.middleware import ASSETS, INFO, RequestMiddleware, is_trusted
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import explain, feedback, pages, predict, status
 from mlopsproject.api.routes.direct import DirectRoute
@@ -40,7 +41,10 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
     """
     settings = settings or ApiSettings.read()
     service = Service(settings, log_settings or LogSettings.read())
-    app = FastAPI(
+    # All of `/docs` comes from here. ReDoc would fetch its logo from elsewhere.
+    app = FastAPIOffline(
+        static_url=ASSETS,
+        redoc_url=None,
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
         version=mlopsproject.__version__,

@@ -26,7 +26,9 @@ logger = logging.getLogger(__name__)
 #: Where a request's `RequestInfo` is found in its scope.
 INFO: Final = "mlopsproject.info"
 #: Answered without a key and without counting: for probes, scrapers and people who look for the page.
-OPEN_PATHS: Final = {"/", "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+OPEN_PATHS: Final = {"/", "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+#: Where the scripts and styles of `/docs` are; as open as that.
+ASSETS: Final = "/static"
 #: An identifier of the caller's that can stand in a header and a log line.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 #: Stages of a request.
@@ -86,7 +88,8 @@ class RequestMiddleware:
     async def _serve(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
         info: RequestInfo = scope[INFO]
         try:
-            if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN_PATHS:
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if path not in OPEN_PATHS and not path.startswith(f"{ASSETS}/"):
                 self._admit(scope, headers, exchange)
             if scope["method"] == "POST":
                 await self._work(scope, exchange)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mlopsproject.core.schemas import Problem
@@ -104,5 +107,14 @@ def test_without_a_key_none_is_documented(document):
     assert "securitySchemes" not in document["components"]
 
 
-def test_the_page_is_served(client):
-    assert client.get("/docs").status_code == 200
+@pytest.mark.parametrize("root_path", ["", "/faces"])
+def test_the_page_needs_no_other_machine_and_no_key(serve, root_path):
+    client = serve(api_key="kX7pQ2mN9vR4tY6wZ8aB", root_path=root_path, log_durability="off")
+    page = client.get(f"{root_path}/docs")
+    assert page.status_code == 200
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert [Path(file).suffix for file in files] == [".css", ".png", ".js"]
+    for file in files:
+        assert file.startswith(f"{root_path}/static/")
+        assert client.get(file).status_code == 200
+    assert client.get(f"{root_path}/static/nothing.js").status_code == 404
