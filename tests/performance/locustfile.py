@@ -132,7 +132,7 @@ class Client(FastHttpUser):
             else:
                 try:
                     faces = faces_of(response.json()) if status == 200 else []
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
                     response.failure(f"the answer is not as documented ({type(error).__name__})")
                 else:
                     response.success()

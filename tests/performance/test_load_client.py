@@ -125,6 +125,21 @@ def test_the_wait_for_a_free_connection_counts_when_the_server_does_not_keep_up(
     assert found.p99_ms > 200
 
 
+def test_the_answers_that_come_last_count(measure: Callable[..., Measured]) -> None:
+    # Every answer comes after the time that is measured.
+    found = measure(ScriptedServer(response(RIGHT), seconds=1), rate=20, seconds=0.3)
+    assert found.requests >= 3
+    assert found.p50_ms > 900
+
+
+def test_a_server_that_stops_answering_is_an_error(
+    measure: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlopsproject.load.driving.TIMEOUT", 0.3)
+    with pytest.raises(UserError, match=r"The client did not end within .* s: the server does not answer"):
+        measure(ScriptedServer(response(RIGHT), seconds=60), rate=50)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

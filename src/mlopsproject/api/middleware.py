@@ -71,7 +71,10 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         if self._root_path:
-            scope["root_path"] = self._root_path
+            scope["root_path"] = root = self._root_path
+            # Some proxies cut the path off, others leave it there; ASGI has it there.
+            if scope["path"] != root and not scope["path"].startswith(f"{root}/"):
+                scope["path"] = root + scope["path"]
         headers = _wanted(scope)
         identifier = headers.get(b"x-request-id", b"")
         name = identifier.decode() if _SANE_ID.fullmatch(identifier) else os.urandom(16).hex()

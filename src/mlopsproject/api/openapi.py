@@ -90,7 +90,7 @@ def picture_form(*, several: bool = False) -> dict[str, Any]:
         "type": "string",
         "contentMediaType": "application/octet-stream",
         "minLength": 1,
-        "description": "a JPEG, PNG, WebP, BMP or GIF file",
+        "description": "a JPEG, PNG, WebP, BMP, GIF or TIFF file",
     }
     numbers = [{"type": "integer", "minimum": least} for least in (0, 0, 1, 1)]
     box = {"type": "array", "prefixItems": numbers, "minItems": 4, "maxItems": 4}

@@ -12,7 +12,6 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlopsproject.api.addresses import Address, is_public
+from mlopsproject.api.threads import DaemonPool
 from mlopsproject.core.errors import UserError
 
 if TYPE_CHECKING:  # half a second, of which the first picture of an address pays
@@ -74,8 +74,8 @@ class ForbiddenAddress(FetchError):  # noqa: N818
 
 
 @cache
-def _lookup_pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="lookup")
+def _lookup_pool() -> DaemonPool:
+    return DaemonPool(_LOOKUPS, "lookup")
 
 
 async def look_up(name: str, port: int) -> list[Address]:

@@ -130,7 +130,7 @@ def check_type(upload: Upload) -> None:
     if upload.content_type and not upload.content_type.startswith(_ACCEPTED):
         shown = upload.content_type[:64]
         raise ProblemError(
-            415, "wrong_type", f"The file is of type {shown}; send a JPEG, PNG, WebP, BMP or GIF picture."
+            415, "wrong_type", f"The file is of type {shown}; send a JPEG, PNG, WebP, BMP, GIF or TIFF picture."
         )
 
 

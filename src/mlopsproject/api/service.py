@@ -186,13 +186,13 @@ class Service:
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Count a picture that is fetched from elsewhere: strangers' slow servers must not take every slot.
+        """Count a picture that is fetched from elsewhere: strangers' slow servers must not take all slots or memory.
 
         Raises:
             ProblemError: if too many are.
         """
         if self._fetching >= _MAX_FETCHING:
-            raise busy(f"{self._fetching} pictures are fetched already.")
+            raise busy(f"{self._fetching} pictures of other servers are worked on already.")
         self._fetching += 1
         try:
             yield

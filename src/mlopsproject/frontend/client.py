@@ -39,6 +39,8 @@ _READY_SECONDS: Final = 2.0
 _BUSY: Final = (429, 503)
 #: What proxies say for a service that is gone.
 _GATEWAY: Final = (502, 503, 504)
+#: The service's word for an address that gave no picture; what is wrong is the address.
+_NOT_FETCHED: Final = 502
 _AGAIN: Final = "Please try again in a moment."
 logger = logging.getLogger("mlopsproject.frontend")
 
@@ -235,7 +237,7 @@ class ApiClient:
             fix = f"Please try again in {after:.0f} seconds." if after and after > 1 else _AGAIN
         elif status in (401, 403):
             message, fix = "The service asks for another API key.", "Its operator sets BACKEND_API_KEY for this page."
-        elif status >= 500 and problem.type != "fetch_failed":
+        elif status >= 500 and status != _NOT_FETCHED:
             kind, message, fix = "failed", "The service had an error of its own.", _AGAIN
         return ApiError(kind, message, fix, status=status, retry_after=after, request_id=problem.request_id)
 

@@ -194,13 +194,19 @@ class _Run:
                 # The client being late is not the server's doing; having had no connection left is.
                 client.send(free.popleft(), due if due < full_until else now)
                 due += 1 / rate
-            for connection, verdict in client.answered(until=due if free else now + TIMEOUT):
+            for connection, verdict in client.answered(until=due if free else None):
                 now = time.perf_counter()
                 self._note(now, connection.started, verdict)
                 full_until = full_until if free else now
                 free.append(connection)
             if self._is_over(now):
-                return self._measured(now)
+                break
+        # What has not come yet is the slowest of all.
+        while len(free) < len(client.connections):
+            for connection, verdict in client.answered():
+                self._note(time.perf_counter(), connection.started, verdict)
+                free.append(connection)
+        return self._measured(time.perf_counter())
 
     def _note(self, now: float, started: float, verdict: str) -> None:
         if verdict:

@@ -52,14 +52,17 @@ def drive(
         "core": core,
         "rate": rate,
     }
-    done = subprocess.run(  # noqa: S603  # this interpreter, arguments of our own
-        [sys.executable, "-c", _CODE, json.dumps(options)],
-        env=neutral_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds + warmup + 2 * TIMEOUT,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603  # this interpreter, arguments of our own
+            [sys.executable, "-c", _CODE, json.dumps(options)],
+            env=neutral_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds + warmup + 2 * TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"The client did not end within {error.timeout:g} s: the server does not answer.") from None
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing"]
         raise UserError(f"The client failed (exit code {done.returncode}): {said[-1]}")

@@ -102,8 +102,6 @@ class Database:
         self.url = url
         self.engine = open_engine(url)
         module = sqlite if url.get_backend_name() == "sqlite" else postgresql
-        # Each slice of a server's is a way there and back.
-        self._slice = SLICE if self.is_sqlite else 4 * SLICE
         self._inserts: dict[Table, Insert] = {
             table: module.insert(table).on_conflict_do_nothing() for table in (predictions, feedback)
         }
@@ -162,11 +160,17 @@ class Database:
         try:
             with self.transaction() as connection:
                 for target, values in by_table.items():
-                    for part in pacer.slices(values, self._slice) if pacer else (values,):
+                    for part in pacer.slices(values, self._slice(pacer, len(values))) if pacer else (values,):
                         connection.execute(self._inserts[target], part)
         except (ValueError, TypeError, OverflowError) as error:
             # SQLite's driver says so of values that no column can hold.
             raise RowsRefused(f"A row cannot be stored: {first_line(error)}.") from error
+
+    def _slice(self, pacer: Pacer, rows: int) -> int:
+        """Rows of a statement. A server's takes a way there and back, so in a hurry there is one."""
+        if self.is_sqlite:
+            return SLICE
+        return rows if pacer.behind else 4 * SLICE
 
     def close(self) -> None:
         """Close all connections that are not in use."""

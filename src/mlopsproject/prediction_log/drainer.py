@@ -152,6 +152,9 @@ class Drainer:
             OSError: if the spool cannot be read.
         """
         self._check()
+        if self._state.database != "ok":
+            # Moving what has piled up may take minutes.
+            self._report("ok", None)
         self._newer = None
         while self._pass() and time.monotonic() < self._deadline:
             pass
@@ -209,6 +212,7 @@ class Drainer:
         more = False
         for _, segments in itertools.groupby(list_segments(self._folder), key=lambda segment: segment.worker):
             more = self._step(next(segments)) or more
+        self._pacer.behind = more
         return more
 
     def _step(self, segment: Segment) -> bool:
@@ -218,7 +222,6 @@ class Drainer:
         try:
             with if_orphaned(segment.path) as orphaned:
                 batch = read_batch(segment.path, position, self._batch_rows, pacer=self._pacer)
-                self._pacer.behind = batch.more
                 if batch.end > position:
                     self._store(name, batch)
                     self._state.positions[name] = batch.end

@@ -54,6 +54,9 @@ def test_open_addresses_are_open_under_a_proxys_path_too(serve):
     client = serve(api_key=KEY, root_path="/faces")
     assert client.get("/faces/health").status_code == client.get("/health").status_code == 200
     assert client.get("/faces/model").status_code == 401
+    for path in ("/faces/static/swagger-ui.css", "/static/swagger-ui.css"):
+        assert client.get(path).status_code == 200
+    assert client.get("/facesmodel").status_code == 401
 
 
 def test_a_caller_beyond_the_rate_is_told_when_to_come_back(serve, face):
@@ -299,7 +302,7 @@ def test_pictures_that_are_fetched_are_counted_apart(serve):
     with ExitStack() as stack:
         for _ in range(16):
             stack.enter_context(service.fetching())
-        with pytest.raises(ProblemError, match="16 pictures are fetched already"), service.fetching():
+        with pytest.raises(ProblemError, match="16 pictures of other servers are worked on already"), service.fetching():
             pass
     with service.fetching():
         pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from mlopsproject.api import service
+from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.routes import predict
 from mlopsproject.api.safe_fetch import FetchError
 
@@ -23,6 +24,8 @@ def web(monkeypatch, face):
             return face
         if url == "https://example.org/page":
             return b"<html>"
+        if url == "https://example.org/huge":
+            raise FetchError("too_large", "The picture has more than 10,000,000 bytes.")
         raise FetchError("bad_status", "The server answered 404.")
 
     monkeypatch.setattr(predict, "fetch", fetch)
@@ -44,6 +47,30 @@ def test_what_cannot_be_fetched_is_a_bad_gateway(client, web):
     response = client.post("/predict/url", json={"url": "https://example.org/gone"})
     assert (response.status_code, response.json()["type"]) == (502, "bad_status")
     assert response.json()["detail"] == "The server answered 404."
+
+
+def test_what_is_too_large_is_so_wherever_it_comes_from(client, web):
+    response = client.post("/predict/url", json={"url": "https://example.org/huge"})
+    assert (response.status_code, response.json()["type"]) == (413, "too_large")
+
+
+def test_json_that_is_no_text_is_malformed(client):
+    response = client.post("/predict/url", content=b'{"url": "\xff"}', headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (400, "malformed")
+
+
+def test_a_picture_counts_as_fetched_until_it_is_answered(client, web, monkeypatch):
+    predict_one = predict.predict_one
+
+    async def noted(running, *args, **options):
+        with pytest.raises(ProblemError, match="worked on already"):
+            running.fetching().__enter__()
+        return await predict_one(running, *args, **options)
+
+    monkeypatch.setattr(service, "_MAX_FETCHING", 1)
+    monkeypatch.setattr(predict, "predict_one", noted)
+    for _ in range(2):
+        assert client.post("/predict/url", json={"url": "https://example.org/face.jpg"}).status_code == 200
 
 
 def test_what_is_no_picture_is_refused(client, web):

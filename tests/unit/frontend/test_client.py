@@ -111,7 +111,8 @@ def test_an_answer_that_takes_too_long(api, monkeypatch):
         (413, "too_large"),
         (415, "wrong_type"),
         (422, "x"),
-        (502, "fetch_failed"),
+        (502, "unreachable"),
+        (502, "not_a_picture"),
     ],
 )
 def test_a_refusal_is_told_in_the_words_of_the_api(api, client, status, kind):

@@ -6,6 +6,8 @@ import pytest
 from tests.unit.frontend.pages import button, charts, give, words
 from tests.unit.frontend.stub_api import CLASSES, Answer, face, picture, problem
 
+from mlopsproject.frontend.views import recognise
+
 
 def test_a_picture_gets_its_label_its_probability_its_chart_and_the_models_name(api, open_page, png):
     page = give(open_page(), ("face.png", png))
@@ -198,6 +200,16 @@ def test_the_camera_is_asked_for_only_when_it_is_chosen(open_page, encode, smoot
     page.button_group[0].set_value("Camera").run()
     page.camera_input[0].set_value(("shot.jpg", encode(smooth_picture(200, 150), "JPEG"), "image/jpeg")).run()
     assert "## happy" in words(page)
+
+
+def test_a_picture_is_decoded_once_however_often_the_page_is_drawn(open_page, png, monkeypatch):
+    decoded = []
+    from_content = recognise.from_content
+    monkeypatch.setattr(recognise, "from_content", lambda content: decoded.append(content) or from_content(content))
+    page = give(open_page(), ("face.png", png))
+    page.run()
+    page.run()
+    assert decoded == [png]
 
 
 def test_taking_the_picture_away_begins_anew(open_page, png):

@@ -266,6 +266,25 @@ def test_rows_wait_for_a_database_that_is_down_and_follow_in_order(
     running.close(5)
 
 
+def test_a_database_that_is_back_is_said_to_be_before_all_that_piled_up_is_moved(
+    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_segment(settings.spool_dir, make_rows(25), worker="a")
+    drainer = make_drainer(settings, database)
+    assert drainer.take()
+    assert drainer.state().database == "down"
+    seen: list[tuple[str, str | None]] = []
+    insert: Callable[..., None] = database.insert
+
+    def noted(*args: Any) -> None:
+        seen.append((drainer.state().database, drainer.state().error))
+        insert(*args)
+
+    monkeypatch.setattr(database, "insert", noted)
+    drainer.drain()
+    assert seen == [("ok", None)] * 3
+
+
 def test_tries_become_rarer_while_the_database_is_down(
     settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,14 +92,20 @@ async def from_url(request: Request, body: UrlRequest) -> Response:
     """
     service = service_of(request)
     settings = service.settings
-    try:
-        with service.fetching():
+    # Until the answer: pictures from elsewhere take memory, but no part of `MAX_WAITING_MB`.
+    with service.fetching():
+        try:
             content = await fetch(body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds)
-    except FetchError as error:
-        status = 422 if isinstance(error, ForbiddenAddress) or error.reason == "bad_url" else 502
-        raise ProblemError(status, error.reason, error.message) from None
-    options = FaceOptions(body.face)
-    return json_response(await predict_one(service, content, options, info_of(request), source="url"))
+        except FetchError as error:
+            raise ProblemError(_fetch_status(error), error.reason, error.message) from None
+        options = FaceOptions(body.face)
+        return json_response(await predict_one(service, content, options, info_of(request), source="url"))
+
+
+def _fetch_status(error: FetchError) -> int:
+    if isinstance(error, ForbiddenAddress) or error.reason == "bad_url":
+        return 422
+    return 413 if error.reason == "too_large" else 502
 
 
 def pictures_of(form: Form) -> list[Upload]:
