@@ -105,7 +105,13 @@ def test_bars_of_speed_compare_the_best_turns(side: str, name: str, met: float, 
 
 @pytest.mark.parametrize(("cpu_ms", "met"), [(0.5, True), (1.1, True), (1.11, False)])
 def test_the_bar_of_two_workers_is_their_cpu_time(cpu_ms: float, met: bool) -> None:
-    found = bars({"api": [turn(), turn(cpu_ms=2.0)], "two_workers": [turn(50.0, cpu_ms)]}, [])
+    found = bars(
+        {
+            "api": [turn(cpu_ms=0.1), turn(), turn(cpu_ms=2.0)],
+            "two_workers": [turn(50.0, 9.0), turn(50.0, cpu_ms), turn(50.0, 0.1)],
+        },
+        [],
+    )
     assert found["CPU time per request: two workers / one"]["met"] is met
 
 

@@ -302,7 +302,10 @@ def test_pictures_that_are_fetched_are_counted_apart(serve):
     with ExitStack() as stack:
         for _ in range(16):
             stack.enter_context(service.fetching())
-        with pytest.raises(ProblemError, match="16 pictures of other servers are worked on already"), service.fetching():
+        with (
+            pytest.raises(ProblemError, match="16 pictures of other servers are worked on already"),
+            service.fetching(),
+        ):
             pass
     with service.fetching():
         pass
