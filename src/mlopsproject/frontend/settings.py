@@ -22,7 +22,8 @@ class FrontendSettings(BaseSettings):
         backend_timeout_seconds: for an answer of the API.
         frontend_host: address to listen on; `0.0.0.0` for all.
         frontend_port: to listen on.
-        upload_max_mb: largest picture that a person may upload, in MB.
+        upload_max_mb: largest picture that a person may upload, in MB of 1,048,576 bytes, as Streamlit counts them: 9 are
+            less than the API's 10 of 1,000,000.
     """
 
     # The input may hold the key.
@@ -33,7 +34,7 @@ class FrontendSettings(BaseSettings):
     backend_timeout_seconds: float = Field(default=30, gt=0, le=3600)
     frontend_host: str = Field(default="127.0.0.1", min_length=1)
     frontend_port: int = Field(default=8501, ge=1, le=65535)
-    upload_max_mb: int = Field(default=10, ge=1, le=1000)
+    upload_max_mb: int = Field(default=9, ge=1, le=1000)
 
     @field_validator("backend")
     @classmethod

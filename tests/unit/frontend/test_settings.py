@@ -26,7 +26,7 @@ def test_a_file_of_settings_lies_beneath_the_environment(tmp_path, monkeypatch):
     file.write_text("BACKEND=https://faces.example/api/\nFRONTEND_PORT=9001\nUPLOAD_MAX_MB=\n", encoding="utf-8")
     monkeypatch.setenv("FRONTEND_PORT", "9002")
     settings = FrontendSettings.read(file)
-    assert (settings.backend, settings.frontend_port, settings.upload_max_mb) == ("https://faces.example/api", 9002, 10)
+    assert (settings.backend, settings.frontend_port, settings.upload_max_mb) == ("https://faces.example/api", 9002, 9)
 
 
 @pytest.mark.parametrize(
