@@ -252,4 +252,4 @@ def _list_published(side: Axes, rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else round(value, 6)
