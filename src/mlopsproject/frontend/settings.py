@@ -22,8 +22,8 @@ class FrontendSettings(BaseSettings):
         backend_timeout_seconds: for an answer of the API.
         frontend_host: address to listen on; `0.0.0.0` for all.
         frontend_port: to listen on.
-        upload_max_mb: largest picture that a person may upload, in MB of 1,048,576 bytes, as Streamlit counts them: 9 are
-            less than the API's 10 of 1,000,000.
+        upload_max_mb: largest picture that a person may upload, in MB of 1,048,576 bytes, as Streamlit counts them; 9
+            of these are less than the API's 10 of 1,000,000.
     """
 
     # The input may hold the key.
