@@ -193,8 +193,8 @@ def ship(
         spec,
         Store.local_folder(settings["store"]["uri"]),
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
+        # With the draws of `invoke evaluate`, not those of this run's seed: the card can be measured again.
         export=ExportSettings(**settings["export"]),
-        seed=int(settings["seed"]),
         training=_record(settings, trainer) | ancestors.record(),
         ancestors=ancestors.bundles,
     )
