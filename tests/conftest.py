@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from PIL import Image
 from mlopsproject.core.bundle import Bundle, seal_bundle
 from mlopsproject.core.classes import FIVE
 from mlopsproject.core.spec import Histogram, InputSpec, ModelSpec, PrecisionSpec
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start: a shell's background job ignores it, and they would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def tiny_onnx(path: Path, *, channels: int = 1, classes: int = 5, size: int = 64, seed: int = 0) -> None:
