@@ -88,6 +88,16 @@ def test_the_bundle_says_what_it_was_made_from(run: Run) -> None:
     assert spec.library_versions["torch"] == importlib.metadata.version("torch")
 
 
+def test_the_card_can_be_measured_again_whatever_seed_trained(
+    run: Run, quick_training: list[str], tmp_path: Path
+) -> None:
+    overrides = [*quick_training, f"store.uri={tmp_path / 'models'}", "epochs=1", "seed=5", "export.int8=false"]
+    bundle = train(load_config("train", overrides), tmp_path / "run").bundle
+    assert bundle is not None
+    measured = evaluate_bundle(Predictor(bundle), run.dataset, "test", tmp_path / "again", bootstrap_samples=20)
+    assert bundle.metrics()["intervals_95"] == measured["intervals_95"]
+
+
 def test_the_test_metrics_are_those_of_the_exported_bundle(run: Run, tmp_path: Path) -> None:
     assert run.result.bundle is not None
     measured = evaluate_bundle(

@@ -186,6 +186,7 @@ def ship(
     if (output / CURVES).is_file():
         plot_learning_curves(output / CURVES, output / PLOTS_FOLDER / "learning_curves.png")
     log.info("Exporting the best checkpoint, %s", best)
+    # With the draws of `invoke evaluate`, not those of this run's seed: the card can be measured again.
     bundle = build_bundle(
         load_module(best).network,
         settings["model"],
@@ -193,7 +194,6 @@ def ship(
         spec,
         Store.local_folder(settings["store"]["uri"]),
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
-        # With the draws of `invoke evaluate`, not those of this run's seed: the card can be measured again.
         export=ExportSettings(**settings["export"]),
         training=_record(settings, trainer) | ancestors.record(),
         ancestors=ancestors.bundles,
