@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mlopsproject.core.schemas import ExplainResponse, FaceAnswer, FaceMode, PredictResponse
 from mlopsproject.frontend.client import ApiClient, ApiError
-from mlopsproject.frontend.pictures import Picture
+from mlopsproject.frontend.pictures import Picture, from_content
 
 #: As for the API's `auto`: up to this many pixels on the shorter side a picture is a face that was cut out already.
 _CROP_SIDE: Final = 96
-_KEPT, _FEEDBACK = "recognition", "feedback"
+_FILE, _KEPT, _FEEDBACK = "file", "recognition", "feedback"
 
 
 @dataclass
@@ -31,6 +32,18 @@ class Recognition:
     answer: PredictResponse | None = None
     refusal: ApiError | None = None
     heat: dict[int, ExplainResponse] = field(default_factory=dict)
+
+
+def picture_of(file: UploadedFile) -> Picture:
+    """The picture of a file, decoded once however often the page is drawn.
+
+    Args:
+        file: that was uploaded, or taken with the camera.
+    """
+    kept: tuple[str, Picture] | None = st.session_state.get(_FILE)
+    if kept is None or kept[0] != file.file_id:
+        kept = st.session_state[_FILE] = (file.file_id, from_content(file.getvalue()))
+    return kept[1]
 
 
 def recognise(client: ApiClient, picture: Picture) -> PredictResponse:
@@ -66,6 +79,7 @@ def last_picture() -> Picture | None:
 
 def forget() -> None:
     """Begin anew: the person took the picture away, or gives another one."""
+    st.session_state.pop(_FILE, None)
     st.session_state.pop(_KEPT, None)
 
 

@@ -251,7 +251,7 @@ class Drainer:
         if batch.damaged:
             self._quarantine.add(segment, batch.damaged, "they are damaged on the disk")
         rows: list[tuple[bytes, Record]] = []
-        for line, document in itertools.chain.from_iterable(self._pacer.slices(batch.documents)):
+        for line, document in self._pacer.each(batch.documents):
             try:
                 rows.append((line, to_record(document)))
             except ValueError as error:

@@ -32,6 +32,11 @@ class Pacer:
         #: Whether there is more work than can be done at a time.
         self.behind = False
 
+    def each(self, items: Sequence[Item]) -> Iterator[Item]:
+        """The items one by one, with a rest after each slice of them."""
+        for part in self.slices(items):
+            yield from part
+
     def slices(self, items: Sequence[Item], size: int = SLICE) -> Iterator[Sequence[Item]]:
         """Consecutive parts of `items`, with a rest after each."""
         for start in range(0, len(items), size):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ def read_batch(path: Path, position: int, limit: int, *, chunk: int = CHUNK, pac
     damaged: list[bytes] = []
     end = position
     wanted = lines[:limit]
-    for line in itertools.chain.from_iterable(pacer.slices(wanted)) if pacer else wanted:
+    for line in pacer.each(wanted) if pacer else wanted:
         document = from_line(line)
         if document is not None and is_newer(document):
             return Batch(documents, damaged, end, more=False, newer=version_of(document))

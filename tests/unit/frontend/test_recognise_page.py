@@ -6,7 +6,7 @@ import pytest
 from tests.unit.frontend.pages import button, charts, give, words
 from tests.unit.frontend.stub_api import CLASSES, Answer, face, picture, problem
 
-from mlopsproject.frontend.views import recognise
+from mlopsproject.frontend import recognition
 
 
 def test_a_picture_gets_its_label_its_probability_its_chart_and_the_models_name(api, open_page, png):
@@ -204,8 +204,8 @@ def test_the_camera_is_asked_for_only_when_it_is_chosen(open_page, encode, smoot
 
 def test_a_picture_is_decoded_once_however_often_the_page_is_drawn(open_page, png, monkeypatch):
     decoded = []
-    from_content = recognise.from_content
-    monkeypatch.setattr(recognise, "from_content", lambda content: decoded.append(content) or from_content(content))
+    from_content = recognition.from_content
+    monkeypatch.setattr(recognition, "from_content", lambda content: decoded.append(content) or from_content(content))
     page = give(open_page(), ("face.png", png))
     page.run()
     page.run()
@@ -216,6 +216,7 @@ def test_taking_the_picture_away_begins_anew(open_page, png):
     page = give(open_page(), ("face.png", png))
     page.file_uploader[0].clear().run()
     assert "No picture yet" in words(page)
+    assert "file" not in page.session_state, "its bytes are not kept"
 
 
 def test_another_model_than_the_one_that_answered_lends_no_threshold(api, open_page, png):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mlopsproject.core.schemas import FaceAnswer, PredictResponse
 from mlopsproject.frontend import charts, parts, picture_view, recognition, session, theme
 from mlopsproject.frontend.client import ApiError
 from mlopsproject.frontend.model_facts import ModelFacts
-from mlopsproject.frontend.pictures import Picture, from_address, from_content, heat_layer
+from mlopsproject.frontend.pictures import Picture, from_address, heat_layer
 from mlopsproject.frontend.settings import FrontendSettings
 
 _UPLOAD, _CAMERA, _ADDRESS = "Upload", "Camera", "Web address"
-_FILE = "file"
 _TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "gif"]
 
 
@@ -71,15 +69,7 @@ def _give() -> Picture | None:
             help=f"Up to {limit} MB.",
             on_change=recognition.forget,
         )
-    return None if file is None else _from_file(file)
-
-
-def _from_file(file: UploadedFile) -> Picture:
-    """The picture of a file, decoded once however often the page is drawn."""
-    kept: tuple[str, Picture] | None = st.session_state.get(_FILE)
-    if kept is None or kept[0] != file.file_id:
-        kept = st.session_state[_FILE] = (file.file_id, from_content(file.getvalue()))
-    return kept[1]
+    return None if file is None else recognition.picture_of(file)
 
 
 def _from_address() -> Picture | None:
