@@ -178,6 +178,75 @@ class Stats(BaseModel):
     pending: int = Field(description="rows of the spool that the database does not have yet")
 
 
+DriftVerdict = Literal["ok", "drift", "not_enough_data"]
+#: `chosen_labels`: those who gave the labels chose the faces, so that their accuracy says little about the others.
+PerformanceVerdict = Literal["ok", "decay", "not_enough_data", "chosen_labels"]
+
+
+class ColumnDrift(BaseModel):
+    """One column: the bundle's reference against the current data."""
+
+    column: str = Field(description="brightness, contrast, sharpness, confidence, predicted, embedding, …")
+    test: str = Field(description="of the hypothesis that both come from one distribution: ks, chisquare or mannw")
+    p_value: Probability
+    threshold: Probability = Field(description="the p-value has to be below: the run's chance of a false alarm shared")
+    distance: Probability = Field(description="largest gap between the two distributions, as a share of the pictures")
+    min_distance: Probability = Field(description="the distance has to reach this for the difference to matter")
+    drifted: bool
+    reference: dict[str, float] = Field(description="mean and sd, or the share of each class")
+    current: dict[str, float] = Field(description="likewise")
+
+
+class Performance(BaseModel):
+    """How often the model agrees with labels that people gave, against what it reached on test."""
+
+    verdict: PerformanceVerdict
+    labels: int = Field(description="labelled faces")
+    correct: int
+    accuracy: Probability | None = Field(description="null without labels")
+    low: Probability | None = Field(description="of its interval")
+    high: Probability | None
+    confidence: Probability = Field(description="of the interval, such as 0.95")
+    baseline: Probability = Field(description="the bundle's accuracy on its test split")
+    margin: Probability = Field(description="below the baseline by more than this is decay")
+    per_class: dict[str, tuple[int, int]] = Field(description="labels and agreements by label")
+    source: Literal["feedback", "dataset"]
+    selection_p_value: Probability | None = Field(
+        default=None, description="of the hypothesis that labelled faces are a random sample of the answered ones"
+    )
+    note: str = Field(description="how far the figure can be trusted, in a sentence")
+
+
+class DriftReport(BaseModel):
+    """What a drift run found (`drift.json`)."""
+
+    verdict: DriftVerdict
+    bundle: str = Field(description="name of the bundle whose reference was compared with")
+    created_at: datetime
+    source: Literal["log", "pictures", "dataset"]
+    current: str = Field(description="the folder, the data set, or `log`")
+    since: datetime | None = Field(default=None, description="of the log")
+    until: datetime | None = None
+    reference_rows: int
+    current_rows: int = Field(description="different faces that were compared")
+    repeated_rows: int = Field(default=0, description="further ones that repeat one of them")
+    unusable: dict[str, int] = Field(default={}, description="pictures that could not be read, by reason")
+    min_rows: int = Field(description="below this many current rows nothing is concluded")
+    alpha: Probability = Field(description="chance of a false alarm of the whole run")
+    drifted_share: Probability | None = Field(description="share of the columns that drifted; null if nothing was tested")
+    columns: list[ColumnDrift] = Field(description="the furthest moved first")
+    performance: Performance | None = None
+    report: str = Field(default="", description="where the report's folder is")
+    seconds: float
+
+
+class DriftEntry(BaseModel):
+    """One report of the drift history."""
+
+    id: str = Field(description="names the report; sorts by time")
+    report: DriftReport
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details, media type `application/problem+json`."""
 

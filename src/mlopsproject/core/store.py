@@ -1,7 +1,8 @@
 """Stores of bundles: a folder, or a bucket (`gs://…`, `s3://…`), read and written by the same code.
 
 A store holds one folder per bundle and ``aliases/<alias>``, each one line with a bundle's name. A bundle is there once
-its ``spec.json`` is, which is written last; what exists is never overwritten.
+its ``spec.json`` is, which is written last; what exists is never overwritten. Drift reports lie beside them, see
+`core.drift_reports`.
 """
 
 from __future__ import annotations
@@ -106,11 +107,9 @@ class Store:
         """
         if not _ALIAS.fullmatch(alias):
             return None
-        with self._reaching(f"read the alias {alias}"):
-            try:
-                content: bytes = self._fs.cat_file(self._path(_ALIASES, alias))
-            except FileNotFoundError:
-                return None
+        content = self.read_file(f"{_ALIASES}/{alias}")
+        if content is None:
+            return None
         text = content.decode("utf-8", "replace").strip()
         if not is_bundle_name(text):
             raise StoreError(f"The alias {alias} of {self.uri} holds {text[:80]!r}, which is no bundle's name.")
@@ -133,12 +132,7 @@ class Store:
         except StoreError as error:
             log.warning("%s It is overwritten.", error)
             old = None
-        if self.folder is not None:
-            with atomic_file(self.folder / _ALIASES / alias) as temporary:
-                temporary.write_text(f"{name}\n", encoding="utf-8")
-        else:
-            with self._reaching(f"write the alias {alias}"):
-                self._fs.pipe_file(self._path(_ALIASES, alias), f"{name}\n".encode())
+        self.write_file(f"{_ALIASES}/{alias}", f"{name}\n".encode())
         return old
 
     def resolve(self, name_or_alias: str) -> str:
@@ -172,6 +166,48 @@ class Store:
         if bundle.name != name:
             raise BundleError(f"{self.uri} holds {bundle.name} in the folder {name}.", "Give the folder its own name.")
         return bundle
+
+    def children(self, folder: str) -> list[str]:
+        """Names of what lies in a folder of the store, sorted; none if there is no such folder.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        return sorted(self._children(folder))
+
+    def read_file(self, path: str) -> bytes | None:
+        """A file's content, ``None`` if there is no such file.
+
+        Args:
+            path: within the store, with `/`.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        with self._reaching(f"read {path}"):
+            try:
+                content: bytes = self._fs.cat_file(self._path(path))
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return None
+        return content
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a file at once, in place of an older one.
+
+        Args:
+            path: within the store, with `/`.
+            content: of the file.
+
+        Raises:
+            StoreError: if the store cannot be written.
+            UserError: for a full disk or a folder that cannot be written.
+        """
+        if self.folder is not None:
+            with atomic_file(self.folder / path) as temporary:
+                temporary.write_bytes(content)
+        else:
+            with self._reaching(f"write {path}"):
+                self._fs.pipe_file(self._path(path), content)
 
     def _cached(self, name: str) -> Bundle:
         cache = cache_folder()

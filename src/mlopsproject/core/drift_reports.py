@@ -1,0 +1,150 @@
+"""Drift reports in a store, beside the bundles they are about: ``<store>/drift/<id>/``.
+
+An id is ``<UTC time>-<the bundle's twelve digits>``: ids sort by time and tell which bundle a report is about. A report
+is there once its ``drift.json`` is, which is written last.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from mlopsproject.core.errors import StoreError, first_line
+from mlopsproject.core.schemas import DriftEntry, DriftReport
+from mlopsproject.core.store import Store
+
+DRIFT_FOLDER: Final = "drift"
+DRIFT_FILE: Final = "drift.json"
+#: The page with every distribution, and the picture that sums it up.
+PAGE_FILE: Final = "report.html"
+PICTURE_FILE: Final = "drift.png"
+FILES: Final = (DRIFT_FILE, PAGE_FILE, PICTURE_FILE)
+_ID: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z-[0-9a-f]{12}")
+
+
+def report_id(report: DriftReport) -> str:
+    """The id of a report: when it was made and which bundle it is about."""
+    return f"{report.created_at:%Y-%m-%dT%H-%M-%S-%fZ}-{bundle_digits(report.bundle)}"
+
+
+def is_report_id(text: str) -> bool:
+    """Whether `text` has the form of a report's id."""
+    return _ID.fullmatch(text) is not None
+
+
+def bundle_digits(bundle: str) -> str:
+    """The digits at the end of a bundle's name."""
+    return bundle.rpartition("-")[2]
+
+
+def read_report(content: bytes, source: str) -> DriftReport:
+    """Read a `drift.json`.
+
+    Args:
+        content: of the file.
+        source: what to call it in errors.
+
+    Raises:
+        StoreError: if it is damaged.
+    """
+    try:
+        return DriftReport.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreError(f"{source} is damaged ({first_line(error)}).", "Remove it, or run the drift job again.") from error
+
+
+class DriftReports:
+    """The reports of a store.
+
+    Args:
+        uri: of the store: a folder, `gs://…` or `s3://…`.
+
+    Every method raises `StoreError` if the store cannot be reached.
+    """
+
+    def __init__(self, uri: str | Path = "models") -> None:
+        self._store = Store(uri)
+        self._read: dict[str, DriftReport] = {}
+
+    def ids(self, bundle: str | None = None) -> list[str]:
+        """Ids of the reports, the newest first.
+
+        Args:
+            bundle: only reports about the bundle of this name.
+        """
+        found = [name for name in self._store.children(DRIFT_FOLDER) if is_report_id(name)]
+        wanted = [name for name in found if bundle is None or name.endswith(f"-{bundle_digits(bundle)}")]
+        return sorted(wanted, reverse=True)
+
+    def read(self, identifier: str) -> DriftReport | None:
+        """A report by its id, ``None`` if there is none. Reports never change, so each is read once.
+
+        Raises:
+            StoreError: if it is damaged.
+        """
+        if identifier not in self._read:
+            content = self.file(identifier, DRIFT_FILE)
+            if content is None:
+                return None
+            report = read_report(content, f"{self._store.uri}/{DRIFT_FOLDER}/{identifier}/{DRIFT_FILE}")
+            self._read[identifier] = report
+        return self._read[identifier]
+
+    def latest(self, bundle: str | None = None) -> DriftReport | None:
+        """The newest report that is complete.
+
+        Args:
+            bundle: about the bundle of this name.
+
+        Raises:
+            StoreError: if it is damaged.
+        """
+        return next((report for name in self.ids(bundle) if (report := self.read(name)) is not None), None)
+
+    def history(self, limit: int) -> list[DriftEntry]:
+        """The newest reports, of all bundles, the newest first.
+
+        Args:
+            limit: how many at most.
+
+        Raises:
+            StoreError: if one is damaged.
+        """
+        entries = ((name, self.read(name)) for name in self.ids()[:limit])
+        return [DriftEntry(id=name, report=report) for name, report in entries if report is not None]
+
+    def file(self, identifier: str, name: str) -> bytes | None:
+        """The content of one of a report's `FILES`, ``None`` if there is none.
+
+        Raises:
+            ValueError: for another file, or what is no id.
+        """
+        if not is_report_id(identifier) or name not in FILES:
+            raise ValueError(f"{identifier}/{name} names no file of a drift report")
+        return self._store.read_file(f"{DRIFT_FOLDER}/{identifier}/{name}")
+
+    def publish(self, report: DriftReport, folder: Path) -> str:
+        """Copy a report into the store.
+
+        Args:
+            report: what it says; its place in the store is filled in here.
+            folder: with its page and picture.
+
+        Returns:
+            Its address, which the report then names.
+
+        Raises:
+            StoreError: if the store cannot be written.
+            UserError: for a full disk or a folder that cannot be written.
+        """
+        identifier = report_id(report)
+        place = f"{DRIFT_FOLDER}/{identifier}"
+        report.report = f"{self._store.uri}/{place}"
+        for name in (PAGE_FILE, PICTURE_FILE):
+            if (folder / name).is_file():
+                self._store.write_file(f"{place}/{name}", (folder / name).read_bytes())
+        self._store.write_file(f"{place}/{DRIFT_FILE}", report.model_dump_json(indent=2).encode() + b"\n")
+        return report.report
