@@ -22,8 +22,9 @@ def _run(c: Context, command: str) -> None:
     result = c.run(
         command, pty=sys.stdout.isatty(), warn=True, echo=False, in_stream=None if sys.stdin.isatty() else False
     )
+    # Not `if result`: one of a command that failed is false.
     if result is None or result.exited:
-        raise Exit(code=result.exited if result else 1)
+        raise Exit(code=1 if result is None else result.exited)
 
 
 def _serve(c: Context, name: str, **settings: object) -> None:
@@ -63,6 +64,14 @@ def evaluate(c, override):
 def compare(c, override):
     """Measure bundles side by side into a table of results and a plot (bundles=[a,b], data.name=)."""
     _job(c, "compare", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def drift(c, override):
+    """Compare current faces with a bundle's reference (bundle=, current= a folder, dataset:NAME or log)."""
+    if not any(text.startswith("current=") for text in override) or "current=drift_data" in override:
+        _pull(c, "drift_data")
+    _job(c, "drift", override)
 
 
 @task(iterable=["override"], help=OVERRIDES)

@@ -1,4 +1,4 @@
-"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving`."""
+"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving|drift`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from mlopsproject.evaluation.latency import latency_of_bundle
 
 #: The key of figures that are held against something.
 BARS: Final = "bars"
+#: The key of figures that are printed as rows and columns.
+MATRIX: Final = "matrix"
 
 
 def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
@@ -28,11 +30,14 @@ def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
     settings = values(config)
     what = settings["what"]
     check_choice("what", what, WHAT)
-    figures = WHAT[what](settings[what])
+    own = settings[what] | ({"detect": settings["detect"]} if what == "drift" else {})
+    figures = WHAT[what](own)
     output.mkdir(parents=True, exist_ok=True)
     (output / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     console = Console()
     console.print(_table(what, figures))
+    if MATRIX in figures:
+        console.print(_matrix(figures[MATRIX]))
     if BARS in figures:
         console.print(_bars(figures[BARS]))
     console.print(f"Figures: {output / 'benchmark.json'}", soft_wrap=True, highlight=False)
@@ -60,6 +65,13 @@ def _latency(settings: dict[str, Any]) -> dict[str, Any]:
     return latency_of_bundle(**settings)
 
 
+def _drift(settings: dict[str, Any]) -> dict[str, Any]:
+    # Statistics and Evidently.
+    from mlopsproject.monitoring.power import benchmark_drift
+
+    return benchmark_drift(**settings)
+
+
 def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     # A server's libraries, and a second for them.
     from mlopsproject.load.serving_benchmark import benchmark_serving
@@ -67,7 +79,14 @@ def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     return benchmark_serving(**settings)
 
 
-WHAT = {"train": _train, "import": _import, "parity": _parity, "latency": _latency, "serving": _serving}
+WHAT = {
+    "train": _train,
+    "import": _import,
+    "parity": _parity,
+    "latency": _latency,
+    "serving": _serving,
+    "drift": _drift,
+}
 
 
 def _table(what: str, figures: dict[str, Any]) -> Table:
@@ -75,7 +94,7 @@ def _table(what: str, figures: dict[str, Any]) -> Table:
     table.add_column("")
     table.add_column("measured", justify="right")
     for name, value in figures.items():
-        if name == BARS:
+        if name in (BARS, MATRIX):
             continue
         if isinstance(value, dict):
             table.add_section()
@@ -84,6 +103,16 @@ def _table(what: str, figures: dict[str, Any]) -> Table:
                 table.add_row(f"  {key}", _number(inner))
         else:
             table.add_row(name, _number(value))
+    return table
+
+
+def _matrix(matrix: dict[str, dict[str, Any]]) -> Table:
+    table = Table()
+    table.add_column("")
+    for column in next(iter(matrix.values())):
+        table.add_column(column, justify="right")
+    for name, cells in matrix.items():
+        table.add_row(name, *(_number(cell) for cell in cells.values()))
     return table
 
 

@@ -35,7 +35,8 @@ from mlopsproject.core.tables import Row
 #: Batches being decoded ahead of the network.
 _AHEAD: Final = 4
 
-_Decoded = list[tuple[Entry, FaceInputs | ImageError]]
+#: Pictures with what was found in each, or why it cannot be used.
+Decoded = list[tuple[Entry, FaceInputs | ImageError]]
 _Load = Callable[[Entry], FaceInputs | ImageError]
 
 
@@ -75,20 +76,55 @@ def score(
         UserError: for a full disk or a folder that cannot be written.
     """
     check_output(source, output)
+    own = {output.resolve(), error_file(output).resolve()}
+    batches = read_faces(
+        partial(_entries, source, own),
+        predictor.spec.input,
+        faces=faces,
+        finder=finder,
+        batch_size=batch_size,
+        workers=workers,
+        progress=progress,
+    )
+    where = [] if faces == "none" else ["face_search", *BOX_COLUMNS]
+    probabilities = [f"p_{name}" for name in predictor.spec.classes]
+    columns = ["path", *where, "label", "confidence", "uncertain", *probabilities, "model_version"]
+    with open_output(source, output, columns, dict.fromkeys(BOX_COLUMNS, int)) as tables:
+        for batch in batches:
+            _score_batch(batch, predictor, tables, batch_size, with_boxes=faces != "none")
+    return tables.result
+
+
+def read_faces(
+    entries: Callable[[], Iterator[Entry]],
+    spec: InputSpec,
+    *,
+    faces: FacesWanted = "none",
+    finder: FaceFinder | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Iterator[Decoded]:
+    """Decode pictures in threads and cut the faces out, a batch at a time, in their order.
+
+    Args:
+        entries: gives the pictures, from the beginning each time.
+        spec: the network's input.
+        faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
+        finder: searches; by default OpenCV's Haar cascade.
+        batch_size: pictures per batch.
+        workers: threads that decode; by default one per CPU, at most eight.
+        progress: show a progress bar on the terminal.
+
+    Raises:
+        ConfigError: for a number below 1 or another word for `faces`.
+    """
     check_choice("faces", faces, FACES_WANTED)
     check_whole("batch_size", batch_size, lowest=1)
     check_whole("workers", workers, lowest=1, optional=True)
     if faces != "none" and finder is None:
         finder = FaceFinder()
-    own = {output.resolve(), error_file(output).resolve()}
-    load = partial(_load, spec=predictor.spec.input, faces=faces, finder=finder)
-    where = [] if faces == "none" else ["face_search", *BOX_COLUMNS]
-    probabilities = [f"p_{name}" for name in predictor.spec.classes]
-    columns = ["path", *where, "label", "confidence", "uncertain", *probabilities, "model_version"]
-    with open_output(source, output, columns, dict.fromkeys(BOX_COLUMNS, int)) as tables:
-        for batch in _batches(partial(_entries, source, own), load, batch_size, workers, progress):
-            _score_batch(batch, predictor, tables, batch_size, with_boxes=faces != "none")
-    return tables.result
+    return _batches(entries, partial(_load, spec=spec, faces=faces, finder=finder), batch_size, workers, progress)
 
 
 def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
@@ -101,7 +137,7 @@ def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
 
 
 def _score_batch(
-    batch: _Decoded, predictor: Predictor, tables: ScoreOutput, batch_size: int, *, with_boxes: bool
+    batch: Decoded, predictor: Predictor, tables: ScoreOutput, batch_size: int, *, with_boxes: bool
 ) -> None:
     good = [(entry, found) for entry, found in batch if isinstance(found, FaceInputs)]
     if good:
@@ -128,12 +164,12 @@ def answer_cells(found: Prediction) -> Row:
 
 def _batches(
     entries: Callable[[], Iterator[Entry]], load: _Load, batch_size: int, workers: int | None, progress: bool
-) -> Iterator[_Decoded]:
+) -> Iterator[Decoded]:
     """Decode in threads, a few batches ahead; the bar moves when a batch has been used."""
     threads = workers or min(os.cpu_count() or 1, 8)
     # A count first costs a second per million files and buys an honest estimate of the time left.
     total = sum(1 for _ in entries()) if progress else None
-    waiting: deque[Future[_Decoded]] = deque()
+    waiting: deque[Future[Decoded]] = deque()
     done = 0
     with (
         progress_bar(total, shown=progress) as move,
@@ -157,7 +193,7 @@ def _chunks(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     yield from iter(lambda: list(itertools.islice(iterator, size)), [])
 
 
-def _decode(entries: list[Entry], load: _Load) -> _Decoded:
+def _decode(entries: list[Entry], load: _Load) -> Decoded:
     return [(entry, load(entry)) for entry in entries]
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Pictures = NDArray[np.uint8]
-Corruption = Callable[[Pictures, int, np.random.Generator], Pictures]
+#: Takes pictures, an amount and a source of chance.
+Corruption = Callable[[Pictures, float, np.random.Generator], Pictures]
 
 SEVERITIES: Final = (1, 2, 3)
 
@@ -24,6 +25,17 @@ CONTRAST: Final = (0.7, 0.45, 0.25)
 JPEG_QUALITY: Final = (40, 20, 8)
 DEGREES: Final = (10.0, 20.0, 35.0)
 OCCLUDED_SIDE: Final = (0.25, 0.4, 0.55)
+
+#: Per kind, the amounts of the three severities.
+AMOUNTS: Final[dict[str, tuple[float, float, float]]] = {
+    "blur": BLUR_SIGMA,
+    "noise": NOISE_SIGMA,
+    "brightness": BRIGHTNESS,
+    "contrast": CONTRAST,
+    "jpeg": JPEG_QUALITY,
+    "rotation": DEGREES,
+    "occlusion": OCCLUDED_SIDE,
+}
 
 
 def corrupt(images: Pictures, kind: str, severity: int, seed: int = 0) -> Pictures:
@@ -44,56 +56,85 @@ def corrupt(images: Pictures, kind: str, severity: int, seed: int = 0) -> Pictur
     if kind not in CORRUPTIONS or severity not in SEVERITIES:
         known = ", ".join(CORRUPTIONS)
         raise ValueError(f"no corruption {kind!r} of severity {severity}; known: {known}, each of {SEVERITIES}")
-    return CORRUPTIONS[kind](images, severity - 1, np.random.default_rng(seed))
+    return corrupt_by(images, kind, AMOUNTS[kind][severity - 1], seed)
 
 
-def _blur(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+def corrupt_by(images: Pictures, kind: str, amount: float, seed: int = 0) -> Pictures:
+    """Make pictures worse by a given amount.
+
+    Args:
+        images: uint8 `[N, C, H, W]`, 0-255, C 1 or 3.
+        kind: one of `CORRUPTIONS`.
+        amount: sigma as a share of the side (`blur`), sigma on the 0-255 scale (`noise`), steps of it lighter or darker,
+            each for half of the pictures (`brightness`), lighter or darker for all (`exposure`, signed), factor
+            (`contrast`), quality (`jpeg`), degrees to the left or right (`rotation`), side of the square as a share of
+            the picture's (`occlusion`).
+        seed: of what is drawn by chance; the same seed gives the same pictures.
+
+    Returns:
+        uint8 `[N, C, H, W]`, a new array.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    functions = {**CORRUPTIONS, "exposure": _exposure}
+    if kind not in functions:
+        raise ValueError(f"no corruption {kind!r}; known: {', '.join(functions)}")
+    return functions[kind](images, amount, np.random.default_rng(seed))
+
+
+def _blur(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
     """Gaussian blur."""
-    blur = ImageFilter.GaussianBlur(BLUR_SIGMA[level] * images.shape[-1])
+    blur = ImageFilter.GaussianBlur(amount * images.shape[-1])
     return _each(images, lambda picture, _: picture.filter(blur))
 
 
-def _noise(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+def _noise(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
     """Gaussian noise, independent per pixel."""
-    return _clip(images + NOISE_SIGMA[level] * rng.standard_normal(images.shape, dtype=np.float32))
+    return _clip(images + np.float32(amount) * rng.standard_normal(images.shape, dtype=np.float32))
 
 
-def _brightness(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+def _brightness(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
     """Lighter or darker, each for half of the pictures."""
-    return _clip(images + BRIGHTNESS[level] * _signs(len(images), rng)[:, None, None, None])
+    return _clip(images + amount * _signs(len(images), rng)[:, None, None, None])
 
 
-def _contrast(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+def _exposure(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
+    """All lighter, or with a negative amount darker."""
+    return _clip(images + np.float32(amount))
+
+
+def _contrast(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
     """Less contrast around each picture's mean."""
     mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
-    return _clip(mean + CONTRAST[level] * (images - mean))
+    return _clip(mean + amount * (images - mean))
 
 
-def _jpeg(images: Pictures, level: int, _rng: np.random.Generator) -> Pictures:
+def _jpeg(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
     """Saved as a JPEG of low quality."""
 
     def saved(picture: Image.Image, _: int) -> Image.Image:
         stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=JPEG_QUALITY[level])
+        picture.save(stream, "JPEG", quality=round(amount))
         return Image.open(stream)
 
     return _each(images, saved)
 
 
-def _rotation(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+def _rotation(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
     """Turned left or right around the middle; corners show the nearest pixel of the border."""
     signs = _signs(len(images), rng)
     pad = images.shape[-1] // 2
     padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge")
-    turned = _each(padded, lambda picture, i: picture.rotate(DEGREES[level] * signs[i], Image.Resampling.BILINEAR))
+    turned = _each(padded, lambda picture, i: picture.rotate(amount * signs[i], Image.Resampling.BILINEAR))
     return np.ascontiguousarray(turned[:, :, pad:-pad, pad:-pad])
 
 
-def _occlusion(images: Pictures, level: int, rng: np.random.Generator) -> Pictures:
+def _occlusion(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
     """A black square somewhere."""
     covered = images.copy()
     height, width = images.shape[2:]
-    side = max(1, round(OCCLUDED_SIDE[level] * min(height, width)))
+    side = max(1, round(amount * min(height, width)))
     tops, lefts = rng.integers(0, height - side + 1, len(images)), rng.integers(0, width - side + 1, len(images))
     for picture, top, left in zip(covered, tops, lefts, strict=True):
         picture[:, top : top + side, left : left + side] = 0

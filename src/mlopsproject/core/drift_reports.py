@@ -7,6 +7,7 @@ is there once its ``drift.json`` is, which is written last.
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,7 @@ _ID: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z-[0-9a-f]{12}")
 
 def report_id(report: DriftReport) -> str:
     """The id of a report: when it was made and which bundle it is about."""
-    return f"{report.created_at:%Y-%m-%dT%H-%M-%S-%fZ}-{bundle_digits(report.bundle)}"
+    return f"{report.created_at.astimezone(UTC):%Y-%m-%dT%H-%M-%S-%fZ}-{bundle_digits(report.bundle)}"
 
 
 def is_report_id(text: str) -> bool:
@@ -53,7 +54,8 @@ def read_report(content: bytes, source: str) -> DriftReport:
     try:
         return DriftReport.model_validate_json(content)
     except ValidationError as error:
-        raise StoreError(f"{source} is damaged ({first_line(error)}).", "Remove it, or run the drift job again.") from error
+        reason = first_line(error)
+        raise StoreError(f"{source} is damaged ({reason}).", "Remove it, or run the drift job again.") from error
 
 
 class DriftReports:

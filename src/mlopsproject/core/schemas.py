@@ -233,7 +233,7 @@ class DriftReport(BaseModel):
     unusable: dict[str, int] = Field(default={}, description="pictures that could not be read, by reason")
     min_rows: int = Field(description="below this many current rows nothing is concluded")
     alpha: Probability = Field(description="chance of a false alarm of the whole run")
-    drifted_share: Probability | None = Field(description="share of the columns that drifted; null if nothing was tested")
+    drifted_share: Probability | None = Field(description="share of the columns that drifted; null if none was tested")
     columns: list[ColumnDrift] = Field(description="the furthest moved first")
     performance: Performance | None = None
     report: str = Field(default="", description="where the report's folder is")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,25 +44,48 @@ def build_reference(predictor: Predictor, dataset: FaceDataset, *, max_rows: int
     rows = dataset.splits["validation"]
     if len(rows) > max_rows:
         rows = rows[np.linspace(0, len(rows) - 1, max_rows).astype(np.int64)]
+    manifest = dataset.manifest.take(pa.array(rows))
+    sizes = (manifest[name].to_numpy() for name in ("width", "height"))
+    return pa.table(describe_faces(predictor, dataset.images, rows, *sizes))
+
+
+def describe_faces(
+    predictor: Predictor,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    width: NDArray[np.int64],
+    height: NDArray[np.int64],
+) -> dict[str, NDArray[Any]]:
+    """Describe faces as the bundle sees them.
+
+    Args:
+        predictor: of the bundle.
+        images: uint8 `[M, C, S, S]`, the network's input.
+        rows: int64 `[N]`, which of them.
+        width: `[N]`, of the originals, pixels.
+        height: `[N]`, likewise.
+
+    Returns:
+        The columns of `build_reference`, `[N]` each.
+    """
     statistics: dict[str, list[NDArray[np.float64]]] = {name: [] for name in STATISTICS}
     logits, embeddings = [], []
     for start in range(0, max(len(rows), 1), _CHUNK):
-        images = np.asarray(dataset.images[rows[start : start + _CHUNK]])
-        for name, values in image_statistics(images).items():
+        chunk = np.asarray(images[rows[start : start + _CHUNK]])
+        for name, values in image_statistics(chunk).items():
             statistics[name].append(values)
-        scores, embedding = predictor.logits(images)
+        scores, part = predictor.logits(chunk)
         logits.append(scores)
-        embeddings.append(embedding)
+        embeddings.append(part)
     probabilities = predictor.probabilities(np.concatenate(logits))
     embedding = np.concatenate(embeddings)
     classes = np.asarray(predictor.spec.classes)
-    manifest = dataset.manifest.take(pa.array(rows))
-    columns: dict[str, object] = {name: np.concatenate(parts) for name, parts in statistics.items()}
-    columns |= {"width": manifest["width"], "height": manifest["height"]}
+    columns: dict[str, NDArray[Any]] = {name: np.concatenate(parts) for name, parts in statistics.items()}
+    columns |= {"width": width, "height": height}
     columns |= {"predicted": classes[probabilities.argmax(axis=1)], "confidence": probabilities.max(axis=1)}
     columns |= {f"p_{name}": probabilities[:, i].astype(np.float32) for i, name in enumerate(predictor.spec.classes)}
     columns |= {f"e_{i}": embedding[:, i].astype(np.float32) for i in range(embedding.shape[1])}
-    return pa.table(columns)
+    return columns
 
 
 def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ _COLUMNS: Final[dict[str, type]] = {
     "sharpness": float,
     "latency_ms": float,
 }
+_AGO: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[dhm])")
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 #: Rows that are held at a time.
 _CHUNK: Final = 2000
 
@@ -85,17 +88,20 @@ def parse_moment(key: str, value: object) -> datetime | None:
 
     Args:
         key: of the config, for the message.
-        value: such as `2026-01-31` or `2026-01-31T12:00:00+01:00`, or nothing.
+        value: such as `2026-01-31`, `2026-01-31T12:00:00+01:00` or `7d`, seven days ago (`d`, `h` or `m`), or nothing.
 
     Raises:
         ConfigError: for anything else.
     """
     if value is None:
         return None
+    ago = _AGO.fullmatch(str(value))
     try:
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
         moment = datetime.fromisoformat(str(value))
-    except ValueError as error:
-        fix = "Give a date such as 2026-01-31, or a time such as 2026-01-31T12:00:00+01:00."
+    except (ValueError, OverflowError) as error:
+        fix = "Give a date such as 2026-01-31, a time such as 2026-01-31T12:00:00+01:00, or 7d for seven days ago."
         raise ConfigError(f"{key}={value} is not possible.", fix) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

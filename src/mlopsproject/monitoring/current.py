@@ -1,0 +1,223 @@
+"""The faces to look at: of a folder, of an imported data set, or of the prediction log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlopsproject.core.batch_scoring import read_faces
+from mlopsproject.core.errors import ConfigError, DataError, nearest
+from mlopsproject.core.face_inputs import FaceInputs, FacesWanted
+from mlopsproject.core.faces import FaceFinder
+from mlopsproject.core.image_statistics import STATISTICS
+from mlopsproject.core.picture_sources import find_pictures, is_url
+from mlopsproject.core.predictor import Predictor
+from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.manifest import known_datasets
+from mlopsproject.data.opening import open_dataset
+from mlopsproject.evaluation.evaluator import SPLITS
+from mlopsproject.evaluation.reference import describe_faces
+from mlopsproject.prediction_log.database import Database
+from mlopsproject.prediction_log.sampling import labelled_rows, sample_rows
+
+LOG: Final = "log"
+DATASET_PREFIX: Final = "dataset:"
+#: Rows that agree in these show one picture twice: no two different pictures do.
+_SAME_PICTURE: Final = [*STATISTICS, "confidence", "width", "height"]
+
+
+@dataclass(frozen=True)
+class Current:
+    """Faces to compare with a reference.
+
+    Attributes:
+        source: where they come from.
+        table: a row per different face: `brightness, contrast, sharpness, width, height, predicted, confidence`, of
+            pictures also `p_<class>` and the embedding `e_0, …`.
+        repeated: further faces that repeat one of them.
+        labelled: `predicted`, `confidence` and `label` of the faces that somebody labelled; `None` without labels.
+        unlabelled: `predicted` and `confidence` of the others; empty where labels were not chosen by anybody.
+        pictures: some of them, uint8 `[N, C, S, S]`; `None` for the log, which has none.
+        unusable: pictures that could not be read, by reason.
+    """
+
+    source: Literal["log", "pictures", "dataset"]
+    table: pd.DataFrame
+    repeated: int
+    labelled: pd.DataFrame | None = None
+    unlabelled: pd.DataFrame | None = None
+    pictures: NDArray[np.uint8] | None = None
+    unusable: dict[str, int] = field(default_factory=dict)
+
+
+def is_dataset(current: str, root: Path) -> bool:
+    """Whether `current=` names an imported data set: with its prefix, or where there is no such path.
+
+    Raises:
+        DataError: if it names nothing at all.
+    """
+    if current.startswith(DATASET_PREFIX):
+        return True
+    if is_url(current) or Path(current).exists():
+        return False
+    known = known_datasets(root)
+    if current in known:
+        return True
+    hint = nearest(current, [LOG, *known, *(item.name for item in Path().iterdir())])
+    raise DataError(
+        f"current={current} is neither a path nor an imported data set{'; ' + hint if hint else '.'}",
+        f"Give a folder of pictures, {DATASET_PREFIX}NAME or {LOG}.",
+    )
+
+
+def from_pictures(
+    source: str, predictor: Predictor, faces: FacesWanted, *, shown: int, seed: int, progress: bool
+) -> Current:
+    """Look at the pictures of a folder or list.
+
+    Args:
+        source: as `picture_sources.find_pictures` takes it.
+        predictor: of the bundle.
+        faces: `none` takes each picture for a face that fills it; otherwise only faces that are found count.
+        shown: pictures to keep.
+        seed: of their choice.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: if there is no picture that can be used, or no face is found.
+    """
+    unusable: Counter[str] = Counter()
+    inputs: list[NDArray[np.uint8]] = []
+    sizes: list[tuple[int, int]] = []
+    spec = predictor.spec.input
+    finder = None if faces == "none" else FaceFinder()
+    for batch in read_faces(lambda: find_pictures(source), spec, faces=faces, finder=finder, progress=progress):
+        for _, found in batch:
+            if not isinstance(found, FaceInputs):
+                unusable[found.reason] += 1
+            elif found.search == "not_found":
+                unusable["no_face"] += 1
+            else:
+                inputs.append(found.inputs)
+                sizes += [box[2:] if box is not None else found.size for box in found.boxes]
+    if not inputs:
+        raise _nothing_usable(source, unusable)
+    images = np.concatenate(inputs)
+    width, height = np.asarray(sizes).T
+    columns = describe_faces(predictor, images, np.arange(len(images)), width, height)
+    table, repeated = _different(pd.DataFrame(columns))
+    return Current("pictures", table, repeated, pictures=_some(images, table, shown, seed), unusable=dict(unusable))
+
+
+def from_dataset(
+    name: str, split: str, data: dict[str, Any], predictor: Predictor, *, shown: int, seed: int
+) -> Current:
+    """Look at the faces of an imported data set that are of the bundle's classes; their labels are known.
+
+    Args:
+        name: of the data set.
+        split: `train`, `validation`, `test` or `all`.
+        data: the config's `data` group.
+        predictor: of the bundle.
+        shown: pictures to keep.
+        seed: of their choice.
+
+    Raises:
+        UserError: if there is no such data set, or it has no such face.
+    """
+    classes = predictor.spec.classes
+    dataset = open_dataset({**data, "name": name}, predictor.spec.input, classes=classes, complete=False)
+    rows = np.sort(np.concatenate([dataset.splits[part] for part in (SPLITS if split == "all" else [split])]))
+    if not len(rows):
+        raise DataError(f"Data set {name!r} has no faces of {', '.join(classes)} in split={split}.")
+    full = _describe_dataset(dataset, rows, predictor)
+    table, repeated = _different(full)
+    labelled = full[["predicted", "confidence"]].assign(label=np.asarray(classes)[dataset.labels[rows]])
+    shown_rows = rows[_choice(table, shown, seed)]
+    pictures = np.asarray(dataset.images[np.sort(shown_rows)])
+    return Current("dataset", table, repeated, labelled=labelled, pictures=pictures)
+
+
+def from_log(
+    database: Database,
+    model_version: str,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    limit: int,
+    columns: Sequence[str],
+) -> Current:
+    """Look at the answers of one model that the prediction log holds.
+
+    Args:
+        database: the log's.
+        model_version: name of the bundle that answered.
+        since: beginning, with a time zone.
+        until: end, not included.
+        limit: rows at most.
+        columns: that are wanted.
+
+    Raises:
+        DataError: if there is no such row.
+        LogUnavailable: if the database cannot be asked.
+    """
+    with_probabilities = any(name.startswith("p_") for name in columns)
+    rows = pd.DataFrame(sample_rows(database, model_version, since, until, limit, probabilities=with_probabilities))
+    for side in ("width", "height"):
+        # The reference knows the sizes of faces, not of the photographs around them.
+        rows[side] = rows.pop(f"box_{side}").fillna(rows[side]).astype(float)
+    if with_probabilities:
+        found = pd.DataFrame(rows.pop("probabilities").tolist(), index=rows.index)
+        rows = rows.join(found.add_prefix("p_"))
+    labelled = pd.DataFrame(labelled_rows(database, model_version, since, until, limit))
+    unlabelled = rows.loc[rows["label"].isna(), ["predicted", "confidence"]]
+    table, repeated = _different(rows.drop(columns="label"))
+    return Current("log", table, repeated, labelled=labelled, unlabelled=unlabelled)
+
+
+def _describe_dataset(dataset: FaceDataset, rows: NDArray[np.int64], predictor: Predictor) -> pd.DataFrame:
+    sizes = (dataset.manifest[name].to_numpy()[rows] for name in ("width", "height"))
+    return pd.DataFrame(describe_faces(predictor, dataset.images, rows, *sizes))
+
+
+def _different(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The different faces of a table, and how many repeat one: statistical tests take rows for independent."""
+    different = table[~table.duplicated(_SAME_PICTURE)]
+    return different, len(table) - len(different)
+
+
+def _choice(table: pd.DataFrame, count: int, seed: int) -> NDArray[np.int64]:
+    chosen = np.random.default_rng(seed).permutation(table.index.to_numpy(np.int64))[:count]
+    return np.sort(chosen)
+
+
+def _some(images: NDArray[np.uint8], table: pd.DataFrame, count: int, seed: int) -> NDArray[np.uint8]:
+    return images[_choice(table, count, seed)]
+
+
+def _nothing_usable(source: str, unusable: Counter[str]) -> DataError:
+    if not unusable:
+        return DataError(f"current={source} holds no picture.", "Give a folder with pictures of faces.")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in unusable.most_common())
+    return DataError(f"current={source} holds no face that can be used ({reasons}).", "Give pictures of faces.")
+
+
+def check_source(current: object, split: object) -> str:
+    """Refuse what cannot be `current=` or `split=`.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if not isinstance(current, str) or not current or current == DATASET_PREFIX:
+        raise ConfigError(f"current={current} is not possible.", f"Give a folder, {DATASET_PREFIX}NAME or {LOG}.")
+    if split not in (*SPLITS, "all"):
+        raise ConfigError(f"split={split} is unknown.", f"Known: {', '.join((*SPLITS, 'all'))}.")
+    return current

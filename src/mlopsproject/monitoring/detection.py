@@ -1,0 +1,213 @@
+"""Drift detection: each column of the reference against the same column of the current faces, by Evidently.
+
+A column has drifted if the difference is no chance (p-value below its share of the run's `alpha`) and large enough to
+matter (distance at least `min_distance`). With few faces the first condition decides, with many the second.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency, ks_2samp
+
+from mlopsproject.core.schemas import ColumnDrift, DriftVerdict
+from mlopsproject.monitoring.settings import EMBEDDING, PREDICTED, DetectionSettings
+
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
+
+#: Evidently's tests: two-sample Kolmogorov-Smirnov; Mann-Whitney, one-sided.
+_KS, _MANN_WHITNEY, _CHI_SQUARE = "ks", "mannw", "chi2_contingency"
+_FOLDS: Final = 5
+#: Inverse strength of the classifier's regularisation: there are few faces for as many dimensions.
+_INVERSE_PENALTY: Final = 0.01
+#: No p-value is below: Evidently calls the column unchanged, whatever its p-value is.
+_NEVER: Final = -1.0
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found.
+
+    Attributes:
+        verdict: `not_enough_data` if there are too few faces; then nothing was tested, and there is no snapshot.
+        columns: the furthest moved first.
+        reference: the values that were compared, a row per face; the embedding as one column, see `domain_scores`.
+        current: likewise.
+        snapshot: Evidently's, for its page.
+    """
+
+    verdict: DriftVerdict
+    columns: list[ColumnDrift]
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    snapshot: Snapshot | None
+
+    @property
+    def drifted(self) -> list[str]:
+        """Names of the columns that have drifted."""
+        return [column.column for column in self.columns if column.drifted]
+
+
+def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSettings) -> Detection:
+    """Compare current faces with the reference, column by column.
+
+    Args:
+        reference: a row per face, with the columns to test; the embedding as `e_0`, `e_1`, …
+        current: likewise.
+        settings: which columns, and when a difference counts.
+    """
+    if len(current) < settings.min_rows:
+        return Detection("not_enough_data", [], reference, current, None)
+    old, new = pd.DataFrame(index=reference.index), pd.DataFrame(index=current.index)
+    for name in settings.columns:
+        if name == EMBEDDING:
+            old[name], new[name] = domain_scores(embedding(reference), embedding(current), settings.seed)
+        else:
+            old[name], new[name] = reference[name], current[name]
+    distances = {name: distance(old[name], new[name]) for name in settings.columns}
+    counts = {name: value >= settings.min_distance for name, value in distances.items()}
+    thresholds = {name: settings.threshold if counts[name] else _NEVER for name in settings.columns}
+    snapshot = _run_evidently(old, new, thresholds)
+    columns = []
+    for name, p_value in zip(settings.columns, _values(snapshot), strict=True):
+        columns.append(
+            ColumnDrift(
+                column=name,
+                test=_test_of(name),
+                p_value=p_value,
+                threshold=settings.threshold,
+                distance=distances[name],
+                min_distance=settings.min_distance,
+                drifted=counts[name] and p_value < settings.threshold,
+                reference=_summary(old[name]),
+                current=_summary(new[name]),
+            )
+        )
+    verdict: DriftVerdict = "drift" if any(column.drifted for column in columns) else "ok"
+    return Detection(verdict, sorted(columns, key=lambda column: -column.distance), old, new, snapshot)
+
+
+def domain_scores(
+    reference: NDArray[np.float64], current: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ask a classifier which faces are current ones, each by a model that was fitted without it (five folds).
+
+    If it cannot tell, both sides get the same scores: a classifier two-sample test (Lopez-Paz and Oquab, "Revisiting
+    Classifier Two-Sample Tests", 2017). The classifier is a regularised logistic regression on standardised values.
+
+    Args:
+        reference: float `[N, E]`, embeddings.
+        current: float `[M, E]`.
+        seed: of the folds.
+
+    Returns:
+        Scores `[N]` and `[M]`, 0-1: how probably the face is a current one.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    values = np.concatenate([reference, current])
+    is_current = np.repeat([0, 1], [len(reference), len(current)])
+    classifier = LogisticRegression(C=_INVERSE_PENALTY, class_weight="balanced", max_iter=500)
+    folds = StratifiedKFold(min(_FOLDS, *np.bincount(is_current)), shuffle=True, random_state=seed)
+    model = make_pipeline(StandardScaler(), classifier)
+    scores = cross_val_predict(model, values, is_current, cv=folds, method="predict_proba")[:, 1]
+    return scores[: len(reference)], scores[len(reference) :]
+
+
+def distance(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
+    """How far two samples are apart, 0-1: the share of faces that would have to change to make them equal.
+
+    Numbers: the largest gap of the cumulative distributions (Kolmogorov-Smirnov). Classes: half the sum of the
+    differences of their shares (total variation).
+    """
+    if reference.name == PREDICTED:
+        shares = [values.value_counts(normalize=True) for values in (reference, current)]
+        return float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
+    return float(ks_2samp(reference, current, method="asymp").statistic)
+
+
+def embedding(table: pd.DataFrame) -> NDArray[np.float64]:
+    """The embeddings of a table's faces, `[N, E]`."""
+    return table[embedding_columns(table)].to_numpy(np.float64)
+
+
+def embedding_columns(table: pd.DataFrame) -> list[str]:
+    """The columns `e_0`, `e_1`, … of a table."""
+    return [name for name in table.columns if name.startswith("e_") and name[2:].isdecimal()]
+
+
+def one_sample_chi_square(reference: pd.DataFrame, current: pd.DataFrame) -> float:
+    """The p-value of Evidently's own chi-square test of the predicted classes, for comparison."""
+    old, new = reference[[PREDICTED]], current[[PREDICTED]]
+    return _values(_run_evidently(old, new, {PREDICTED: 0.0}, "chisquare"))[0]
+
+
+def _test_of(column: str) -> str:
+    return {PREDICTED: _CHI_SQUARE, EMBEDDING: _MANN_WHITNEY}.get(column, _KS)
+
+
+def _summary(values: pd.Series[Any]) -> dict[str, float]:
+    if values.name == PREDICTED:
+        return {str(name): float(share) for name, share in values.value_counts(normalize=True).sort_index().items()}
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=0))}
+
+
+def _run_evidently(
+    reference: pd.DataFrame, current: pd.DataFrame, thresholds: dict[str, float], test: str | None = None
+) -> Snapshot:
+    """Run each column's test, or the one named."""
+    # It counts its users otherwise.
+    os.environ["DO_NOT_TRACK"] = "1"
+    # Takes seconds to import, which a typo in a key need not wait for.
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    _register_chi_square()
+    classes = [name for name in thresholds if name == PREDICTED]
+    definition = DataDefinition(
+        numerical_columns=[name for name in thresholds if name not in classes], categorical_columns=classes
+    )
+    metrics = [
+        ValueDrift(column=name, method=test or _test_of(name), threshold=threshold)
+        for name, threshold in thresholds.items()
+    ]
+    old, new = (Dataset.from_pandas(table, data_definition=definition) for table in (reference, current))
+    return Report(metrics, include_tests=True).run(new, old)
+
+
+def _values(snapshot: Snapshot) -> list[float]:
+    """The p-value of each metric, in their order."""
+    values = [float(metric["value"]) for metric in snapshot.dict()["metrics"]]
+    # Columns that are constant and equal on both sides have none.
+    return [1.0 if np.isnan(value) else min(1.0, value) for value in values]
+
+
+def _register_chi_square() -> None:
+    """Give Evidently the chi-square test of two samples.
+
+    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it, and raises a false
+    alarm far too often (`invoke benchmark -o what=drift` counts them).
+    """
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    register_stattest(
+        StatTest(_CHI_SQUARE, "chi-square p_value, two samples", [ColumnType.Categorical], 0.05), _chi_square
+    )
+
+
+def _chi_square(
+    reference: pd.Series[Any], current: pd.Series[Any], _feature_type: object, threshold: float
+) -> tuple[float, bool]:
+    counts = pd.DataFrame({"reference": reference.value_counts(), "current": current.value_counts()}).fillna(0)
+    p_value = float(chi2_contingency(counts.to_numpy()).pvalue) if len(counts) > 1 else 1.0
+    return p_value, p_value < threshold

@@ -1,0 +1,107 @@
+"""Whether the model is still right: its agreement with labels that people gave, with an interval."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+from scipy.stats import binomtest, chi2_contingency, ks_2samp
+
+from mlopsproject.core.schemas import Performance, PerformanceVerdict
+from mlopsproject.monitoring.current import Current
+from mlopsproject.monitoring.settings import DecaySettings
+
+#: Below it, labelled faces are no random sample of the answered ones.
+_SELECTION_ALPHA: Final = 0.01
+#: Faces of either side that a test of their selection needs.
+_ENOUGH: Final = 20
+
+
+def judge_performance(current: Current, baseline: float, settings: DecaySettings) -> Performance | None:
+    """Compare the accuracy on labelled faces with what the bundle reached on test.
+
+    The interval is Wilson's. Decay is when all of it lies more than the margin below the baseline. Labels of people who
+    chose what they labelled prove nothing: whether they did is tested by comparing the confidence and the predicted
+    classes of labelled faces with those of the others. The test sees a choice by what the model said; a choice by
+    whether it was right alone, at equal confidence, it cannot see.
+
+    Args:
+        current: the faces.
+        baseline: accuracy of the bundle on its test split, 0-1.
+        settings: when it counts.
+
+    Returns:
+        `None` if the source has no labels by its nature (a folder of pictures).
+    """
+    if current.labelled is None:
+        return None
+    labelled = current.labelled
+    correct = labelled["predicted"] == labelled["label"]
+    labels, agreeing = len(labelled), int(correct.sum())
+    low = high = accuracy = None
+    if labels:
+        interval = binomtest(agreeing, labels).proportion_ci(settings.confidence, method="wilson")
+        accuracy, low, high = agreeing / labels, float(interval.low), float(interval.high)
+    selection = selection_p_value(labelled, current.unlabelled) if current.unlabelled is not None else None
+    verdict, note = _verdict(current, labels, high, selection, baseline, settings)
+    per_class = {
+        str(name): (len(group), int(group.sum())) for name, group in correct.groupby(labelled["label"], sort=True)
+    }
+    return Performance(
+        verdict=verdict,
+        labels=labels,
+        correct=agreeing,
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        confidence=settings.confidence,
+        baseline=baseline,
+        margin=settings.margin,
+        per_class=per_class,
+        source="dataset" if current.source == "dataset" else "feedback",
+        selection_p_value=selection,
+        note=note,
+    )
+
+
+def selection_p_value(labelled: pd.DataFrame, others: pd.DataFrame) -> float | None:
+    """Test whether labelled faces are a random sample: by confidence and by predicted class, Bonferroni.
+
+    Args:
+        labelled: `predicted` and `confidence`.
+        others: likewise, of faces without a label.
+
+    Returns:
+        The p-value; `None` if either side has too few faces to tell.
+    """
+    if min(len(labelled), len(others)) < _ENOUGH:
+        return None
+    counts = pd.DataFrame({"a": labelled["predicted"].value_counts(), "b": others["predicted"].value_counts()})
+    by_class = float(chi2_contingency(counts.fillna(0).to_numpy()).pvalue) if len(counts) > 1 else 1.0
+    by_confidence = float(ks_2samp(labelled["confidence"], others["confidence"]).pvalue)
+    return min(1.0, 2 * min(by_class, by_confidence))
+
+
+def _verdict(
+    current: Current,
+    labels: int,
+    high: float | None,
+    selection: float | None,
+    baseline: float,
+    settings: DecaySettings,
+) -> tuple[PerformanceVerdict, str]:
+    """The verdict, and how far it can be trusted."""
+    if high is None or labels < settings.min_labels:
+        return "not_enough_data", f"{labels} labels are too few to judge; {settings.min_labels} are needed."
+    if selection is not None and selection < _SELECTION_ALPHA:
+        note = (
+            "Users chose what they labelled: labelled faces differ from the others in confidence or class. The figure "
+            "says nothing about the others; have a random sample labelled."
+        )
+        return "chosen_labels", note
+    verdict: PerformanceVerdict = "decay" if high < baseline - settings.margin else "ok"
+    if current.source == "dataset":
+        return verdict, "Every face of the data set is labelled."
+    if selection is None:
+        return verdict, "Labels by users; too few other faces to tell whether they chose what they labelled."
+    return verdict, "Labels by users; by confidence and class they look like a random sample of the answered faces."
