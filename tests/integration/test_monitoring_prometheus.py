@@ -12,12 +12,15 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from tests.drift_examples import make_performance, make_report, publish
 
+from mlopsproject.core.store import Store
 from mlopsproject.load.pictures import CONTENT_TYPE, File, draw_faces, draw_photos, encode, form
 from mlopsproject.load.processes import Server, api_server, free_port
 
@@ -104,10 +107,25 @@ class Scene(NamedTuple):
     clients: Clients
 
 
+def store_with_report(folder: Path) -> Path:
+    """A store with the model that ships, and a drift report about it that finds nothing."""
+    shipped, store = Store(ROOT / "models"), Store(folder / "models")
+    name = shipped.resolve("production")
+    store.publish(shipped.open(name).path)
+    store.set_alias("production", name)
+    performance = make_performance(verdict="ok", baseline=0.75)
+    publish(
+        store.uri,
+        folder / "run",
+        make_report(name, verdict="ok", created_at=datetime.now(UTC), drifted_share=0, performance=performance),
+    )
+    return folder / "models"
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("monitoring")
-    settings = {"WORKERS": 2, "MODEL_STORE": ROOT / "models", "LOG_LEVEL": "WARNING"}
+    settings = {"WORKERS": 2, "MODEL_STORE": store_with_report(folder), "LOG_LEVEL": "WARNING"}
     with api_server(folder, folder / "api.log", settings) as api:
         api.wait_until_ready("/ready")
         shutil.copy(FOLDER / "alerts.yml", folder)

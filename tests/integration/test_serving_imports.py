@@ -1,9 +1,11 @@
-"""What answers from a bundle stays light: no torch, pandas or pyarrow in the process."""
+"""What answers from a bundle stays light: no torch, pandas or pyarrow in the process; the API knows no Hydra either."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+from tests.drift_examples import make_report, publish
 
 HEAVY = {
     "torch",
@@ -16,6 +18,10 @@ HEAVY = {
     "s3fs",
     "gcsfs",
     "onnx",
+    "evidently",
+    "scipy",
+    "hydra",
+    "omegaconf",
 }
 
 
@@ -46,3 +52,26 @@ def test_batch_scoring_into_csv_needs_none_either(tiny_bundle, tmp_path, encode,
 
 def test_importing_the_package_alone_loads_next_to_nothing():
     assert not imported_after("import mlopsproject") & {*HEAVY, "numpy", "onnxruntime", "pydantic"}
+
+
+def test_an_api_that_answers_and_tells_its_drift_needs_none_either(tiny_bundle, tmp_path, encode, smooth_picture):
+    publish(tmp_path / "store", tmp_path / "run", make_report(tiny_bundle.name))
+    (tmp_path / "face.png").write_bytes(encode(smooth_picture()))
+    code = f"""
+import pathlib, warnings
+warnings.simplefilter("ignore")
+from starlette.testclient import TestClient
+from mlopsproject.api.application import create_app
+from mlopsproject.api.settings import ApiSettings
+from mlopsproject.prediction_log.settings import LogSettings
+
+folder = pathlib.Path({str(tmp_path)!r})
+settings = ApiSettings(model_uri={str(tiny_bundle.path)!r}, model_store=str(folder / "store"))
+with TestClient(create_app(settings, LogSettings(data_dir=folder / "data"))) as client:
+    client.post("/predict/", files={{"data": (folder / "face.png").read_bytes()}}).raise_for_status()
+    for path in ("/drift", "/drift/history", "/metrics"):
+        client.get(path).raise_for_status()
+"""
+    imported = imported_after(code)
+    assert "mlopsproject.api.routes.drift" in imported
+    assert not imported & HEAVY

@@ -19,17 +19,23 @@ import gevent
 from locust import FastHttpUser, events, stats, task
 from locust.env import Environment
 
+from mlopsproject.core.classes import FIVE
 from mlopsproject.load.locust_run import BACK_PRESSURE
 from mlopsproject.load.pictures import CONTENT_TYPE, bad_pictures, draw_faces, draw_photos, encode, form
 
 #: A server that says more is not waited for longer.
 LONGEST_WAIT = 5.0
 
-faces = [encode(pixels) for pixels in draw_faces(40)]
+#: Different faces, of another seed than the sample data: enough for the drift job to compare the log with a reference.
+DRAWN = 300
+SEED = 2
+BATCH = 8
+
+faces = [encode(pixels) for pixels in draw_faces(DRAWN, seed=SEED)]
 FACES = [form([face]) for face in faces]
-PNG_FACES = [form([encode(pixels, "PNG")]) for pixels in draw_faces(20, seed=1)]
+PNG_FACES = [form([encode(pixels, "PNG")]) for pixels in draw_faces(20, seed=SEED + 1)]
 PHOTOS = [form([encode(pixels)]) for pixels in draw_photos(5)]
-BATCHES = [form(faces[start : start + 8]) for start in range(0, len(faces), 8)]
+BATCHES = [form(faces[start : start + BATCH]) for start in range(0, 40, BATCH)]
 BAD = bad_pictures()
 #: Megabytes are sent less often.
 BAD_WEIGHTS = [1 if len(bad.form) > 1_000_000 else 10 for bad in BAD]
@@ -63,7 +69,8 @@ class Client(FastHttpUser):
         path = options.answers if options is not None else ""
         # One write per answer: other processes of the same test may append to it as well.
         self.notes = Path(path).open("ab", buffering=0) if path else None  # noqa: SIM115  # closed by on_stop
-        self.answers: list[dict[str, Any]] = []
+        #: Answered faces, each with the expression that it was drawn with.
+        self.answers: list[tuple[dict[str, Any], str]] = []
 
     def on_stop(self) -> None:
         if self.notes is not None:
@@ -71,19 +78,20 @@ class Client(FastHttpUser):
 
     @task(60)
     def send_face(self) -> None:
-        self.send("/predict/", "face, JPEG", random.choice(FACES))
+        self.send_one("face, JPEG", FACES)
 
     @task(10)
     def send_png(self) -> None:
-        self.send("/predict/", "face, PNG", random.choice(PNG_FACES))
+        self.send_one("face, PNG", PNG_FACES)
 
     @task(3)
     def send_photo(self) -> None:
-        self.send("/predict/", "photo", random.choice(PHOTOS))
+        self.send_one("photo", PHOTOS)
 
     @task(3)
     def send_batch(self) -> None:
-        self.send("/predict/batch", "8 faces", random.choice(BATCHES))
+        number = random.randrange(len(BATCHES))
+        self.send("/predict/batch", f"{BATCH} faces", BATCHES[number], first=number * BATCH)
 
     @task(12)
     def send_bad_picture(self) -> None:
@@ -93,8 +101,8 @@ class Client(FastHttpUser):
     @task(6)
     def give_feedback(self) -> None:
         if self.answers:
-            answer = random.choice(self.answers)
-            label = random.choice(list(answer["probabilities"]))
+            answer, drawn = random.choice(self.answers)
+            label = drawn if drawn in answer["probabilities"] else answer["predicted_emotion"]
             feedback = {"prediction_id": answer["prediction_id"], "label": label}
             self.ask("POST", "/feedback", "/feedback", (200,), json=feedback)
 
@@ -102,13 +110,27 @@ class Client(FastHttpUser):
     def look_at_health(self) -> None:
         self.ask("GET", "/health", "/health", (200,))
 
-    def send(self, path: str, what: str, body: bytes, statuses: tuple[int, ...] = (200,)) -> None:
-        """Send pictures; note what was answered, and remember the newest of it for feedback."""
+    def send_one(self, what: str, forms: list[bytes]) -> None:
+        """Send one of several pictures, by chance."""
+        number = random.randrange(len(forms))
+        self.send("/predict/", what, forms[number], first=number)
+
+    def send(self, path: str, what: str, body: bytes, statuses: tuple[int, ...] = (200,), first: int = 0) -> None:
+        """Send pictures; note what was answered, and remember the newest of it for feedback.
+
+        Args:
+            path: of the route.
+            what: is sent, for the report.
+            body: the form.
+            statuses: that are right.
+            first: number of the first picture; pictures show the five expressions in turn.
+        """
         headers = {"Content-Type": CONTENT_TYPE}
         faces = self.ask("POST", path, f"{path} {what}", statuses, data=body, headers=headers)
         if self.notes is not None:
             self.notes.write("".join(f"{face['prediction_id']}\n" for face in faces).encode())
-        self.answers = [*self.answers, *faces][-20:]
+        drawn = [FIVE[number % len(FIVE)] for number in range(first, first + len(faces))]
+        self.answers = [*self.answers, *zip(faces, drawn, strict=True)][-20:]
 
     def ask(
         self,

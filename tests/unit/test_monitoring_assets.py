@@ -77,7 +77,7 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
     for rule in rules():
         if "alert" not in rule:
             continue
-        assert rule["labels"]["severity"] in {"warning", "critical"}, rule["alert"]
+        assert rule["labels"]["severity"] in {"info", "warning", "critical"}, rule["alert"]
         assert set(rule["annotations"]) == {"summary", "description"}, rule["alert"]
         assert not rule["annotations"]["summary"].endswith("."), rule["alert"]
 

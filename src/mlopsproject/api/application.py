@@ -19,7 +19,7 @@ from mlopsproject.api import openapi
 from mlopsproject.api.memory import return_freed_memory
 from mlopsproject.api.middleware import ASSETS, INFO, RequestMiddleware, is_trusted
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
-from mlopsproject.api.routes import explain, feedback, pages, predict, status
+from mlopsproject.api.routes import drift, explain, feedback, pages, predict, status
 from mlopsproject.api.routes.direct import DirectRoute
 from mlopsproject.api.service import Service
 from mlopsproject.api.settings import ApiSettings
@@ -54,7 +54,7 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     app.state.service = service
-    for module in (predict, explain, feedback, pages, status):
+    for module in (predict, explain, feedback, pages, status, drift):
         module.add_routes(app)
     # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
     app.router.routes.sort(key=lambda route: not isinstance(route, DirectRoute))

@@ -23,6 +23,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.utils import floatToGoString
 
+from mlopsproject.api.drift_metrics import DriftMetrics
 from mlopsproject.api.multiprocess import forget_dead_workers, shared_folder
 from mlopsproject.core.image_statistics import STATISTICS
 from mlopsproject.core.spec import Histogram as Reference
@@ -56,6 +57,8 @@ class Metrics:
         self._make_request_metrics()
         self._make_model_metrics()
         self._make_log_metrics()
+        #: Of the newest drift report about the model that answers.
+        self.drift = DriftMetrics(self._gauge)
         if self._folder is None:
             process_collector.ProcessCollector(registry=self.registry)
             platform_collector.PlatformCollector(registry=self.registry)

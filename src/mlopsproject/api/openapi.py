@@ -25,6 +25,7 @@ TAGS: Final = [
     {"name": "predict", "description": "Recognise apparent expressions."},
     {"name": "feedback", "description": "Say what a face really looks like."},
     {"name": "status", "description": "How the service, its model and its log fare."},
+    {"name": "drift", "description": "Whether the faces still look like those that the model knows."},
 ]
 PICTURE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/gif"
 #: How the answer's values make a request for feedback.

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from PIL import Image
 
+from mlopsproject.api.live_drift import LiveDrift
 from mlopsproject.api.live_model import LiveModel, LoadedModel
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import ProblemError, busy
+from mlopsproject.api.questions import Questions, run_in
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.api.threads import DaemonPool, in_own_thread
+from mlopsproject.core.drift_reports import DriftReports
+from mlopsproject.core.errors import StoreError
 from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.schemas import Box
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
@@ -30,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 #: Threads for large pictures and for finding faces; processes, not threads, make a server faster.
 _THREADS: Final = 2
-#: Threads for questions to the log's database, and how many questions may be worked on or wait.
-_QUESTION_THREADS: Final = 2
-_MAX_ASKING: Final = 16
 #: Pictures that are fetched from elsewhere at a time.
 _MAX_FETCHING: Final = 16
 #: Seconds between two looks at the log and the queue for the metrics that other workers show.
@@ -70,6 +69,8 @@ class Service:
         self.log_settings = log_settings
         self.metrics = Metrics()
         self.model = LiveModel(settings.model_uri, settings.model_store, settings.model_precision, self.metrics)
+        self.drift_reports = DriftReports(settings.model_store)
+        self.drift = LiveDrift(self.drift_reports, self.model, self.metrics.drift)
         #: Requests that have arrived and are worked on or wait.
         self.in_progress = 0
         #: Requests whose bodies have not arrived whole.
@@ -81,8 +82,10 @@ class Service:
         self._finder: FaceFinder | None = None
         self._finder_lock = threading.Lock()
         self._pool: DaemonPool | None = None
-        self._questions: DaemonPool | None = None
-        self._asking = 0
+        seconds = settings.request_timeout_seconds
+        self._log_questions = Questions("prediction log", "question", seconds)
+        # Apart from the log's: a bucket that cannot be reached must not hold up feedback.
+        self._store_questions = Questions("store of drift reports", "store", seconds)
         self._fetching = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -97,10 +100,11 @@ class Service:
             self._open_finder()
         self._log = PredictionLog.open(self.log_settings)
         self._pool = DaemonPool(_THREADS, "picture")
-        self._questions = DaemonPool(_QUESTION_THREADS, "question")
+        self._log_questions.open()
+        self._store_questions.open()
         self._tasks = [asyncio.create_task(self._watch())]
-        if self.settings.model_reload_seconds:
-            self._tasks.append(asyncio.create_task(self.model.follow(self.settings.model_reload_seconds)))
+        if seconds := self.settings.model_reload_seconds:
+            self._tasks += [asyncio.create_task(part.follow(seconds)) for part in (self.model, self.drift)]
 
     async def stop(self) -> None:
         """End what `start` began: rows that wait are kept, and nobody waits for what threads are in the middle of."""
@@ -110,10 +114,11 @@ class Service:
         if self._log is not None:
             await in_own_thread("log", self._log.close, self.settings.shutdown_timeout_seconds)
             self._log = None
-        pools = [pool for pool in (self._pool, self._questions) if pool is not None]
-        self._pool = self._questions = None
-        for pool in pools:
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._log_questions.close()
+        self._store_questions.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
     @property
     def is_open(self) -> bool:
@@ -162,7 +167,7 @@ class Service:
         Raises:
             ProblemError: before `start` and after `stop`.
         """
-        return await _run(self._pool, function, *args, **kwargs)
+        return await run_in(self._pool, function, *args, **kwargs)
 
     async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Ask the log something that takes a while, in threads that do nothing else.
@@ -170,19 +175,23 @@ class Service:
         Raises:
             ProblemError: if it cannot be asked, too many ask already, or it takes too long.
         """
-        if self._asking >= _MAX_ASKING:
-            raise busy(f"{self._asking} questions to the prediction log are worked on already.")
-        self._asking += 1
-        seconds = self.settings.request_timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
-                return await _run(self._questions, function, *args, **kwargs)
-        except TimeoutError:
-            raise busy(f"The prediction log took longer than {seconds:g} s.", "timeout") from None
+            return await self._log_questions.ask(function, *args, **kwargs)
         except LogUnavailable as error:
             raise log_problem(error) from None
-        finally:
-            self._asking -= 1
+
+    async def ask_store(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Ask the store for drift reports, in threads that do nothing else.
+
+        Raises:
+            ProblemError: if it cannot be asked, too many ask already, it takes too long, or what it holds is damaged.
+        """
+        try:
+            return await self._store_questions.ask(function, *args, **kwargs)
+        except StoreError as error:
+            logger.warning("A request is refused: %s", error)
+            detail = "The drift report cannot be read."
+            raise ProblemError(503, "unreadable_report", detail, inside=str(error)) from None
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
@@ -219,13 +228,6 @@ class Service:
             if self._finder is None:
                 self._finder = FaceFinder(self.settings.face_model)
             return self._finder
-
-
-async def _run(pool: DaemonPool | None, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    if pool is None:
-        raise busy("The service is starting or stopping.", "not_ready")
-    run = contextvars.copy_context().run  # for the request's id in log lines
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(run, function, *args, **kwargs))
 
 
 def log_problem(error: LogUnavailable) -> ProblemError:

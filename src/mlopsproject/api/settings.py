@@ -33,9 +33,10 @@ class ApiSettings(BaseSettings):
         log_level: least severe level that is logged.
         log_format: one JSON object per line, or text.
         model_uri: alias, bundle name, folder, `gs://…` or `s3://…`.
-        model_store: where aliases and bundle names are looked up.
+        model_store: where aliases, bundle names and drift reports are looked up.
         model_precision: `fp32` or `int8`; by default what the bundle prefers.
-        model_reload_seconds: pause between two looks whether the alias has moved; 0 never looks.
+        model_reload_seconds: pause between two looks whether the alias has moved or a drift report was made; 0 never
+            looks.
         face_model: a YuNet model file for finding faces; by default OpenCV's Haar cascade is used.
         api_key: callers must send it as `X-API-Key`; without it everybody is answered.
         cors_origins: web pages of other origins that may call, separated by commas; `*` for all.

@@ -65,8 +65,8 @@ def corrupt_by(images: Pictures, kind: str, amount: float, seed: int = 0) -> Pic
     Args:
         images: uint8 `[N, C, H, W]`, 0-255, C 1 or 3.
         kind: one of `CORRUPTIONS`.
-        amount: sigma as a share of the side (`blur`), sigma on the 0-255 scale (`noise`), steps of it lighter or darker,
-            each for half of the pictures (`brightness`), lighter or darker for all (`exposure`, signed), factor
+        amount: sigma as a share of the side (`blur`), sigma on the 0-255 scale (`noise`), steps of that scale lighter
+            or darker, each for half of the pictures (`brightness`), or for all of them (`exposure`, signed), factor
             (`contrast`), quality (`jpeg`), degrees to the left or right (`rotation`), side of the square as a share of
             the picture's (`occlusion`).
         seed: of what is drawn by chance; the same seed gives the same pictures.

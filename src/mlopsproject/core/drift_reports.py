@@ -6,7 +6,9 @@ is there once its ``drift.json`` is, which is written last.
 
 from __future__ import annotations
 
+import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from pathlib import Path
 from typing import Final
@@ -17,13 +19,21 @@ from mlopsproject.core.errors import StoreError, first_line
 from mlopsproject.core.schemas import DriftEntry, DriftReport
 from mlopsproject.core.store import Store
 
+log = logging.getLogger(__name__)
+
 DRIFT_FOLDER: Final = "drift"
 DRIFT_FILE: Final = "drift.json"
 #: The page with every distribution, and the picture that sums it up.
 PAGE_FILE: Final = "report.html"
 PICTURE_FILE: Final = "drift.png"
 FILES: Final = (DRIFT_FILE, PAGE_FILE, PICTURE_FILE)
+#: Reports that are fetched from a bucket at a time.
+_READERS: Final = 8
 _ID: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z-[0-9a-f]{12}")
+
+
+class DamagedReportError(StoreError):
+    """A report that is there and cannot be read."""
 
 
 def report_id(report: DriftReport) -> str:
@@ -49,13 +59,15 @@ def read_report(content: bytes, source: str) -> DriftReport:
         source: what to call it in errors.
 
     Raises:
-        StoreError: if it is damaged.
+        DamagedReportError: if it is damaged.
     """
     try:
         return DriftReport.model_validate_json(content)
     except ValidationError as error:
         reason = first_line(error)
-        raise StoreError(f"{source} is damaged ({reason}).", "Remove it, or run the drift job again.") from error
+        raise DamagedReportError(
+            f"{source} is damaged ({reason}).", "Remove it, or run the drift job again."
+        ) from error
 
 
 class DriftReports:
@@ -85,7 +97,7 @@ class DriftReports:
         """A report by its id, ``None`` if there is none. Reports never change, so each is read once.
 
         Raises:
-            StoreError: if it is damaged.
+            DamagedReportError: if it is damaged.
         """
         if identifier not in self._read:
             content = self.file(identifier, DRIFT_FILE)
@@ -102,7 +114,7 @@ class DriftReports:
             bundle: about the bundle of this name.
 
         Raises:
-            StoreError: if it is damaged.
+            DamagedReportError: if it is damaged.
         """
         return next((report for name in self.ids(bundle) if (report := self.read(name)) is not None), None)
 
@@ -112,11 +124,18 @@ class DriftReports:
         Args:
             limit: how many at most.
 
-        Raises:
-            StoreError: if one is damaged.
+        Damaged ones are left out and named in the log: one of them must not hide the others.
         """
-        entries = ((name, self.read(name)) for name in self.ids()[:limit])
-        return [DriftEntry(id=name, report=report) for name, report in entries if report is not None]
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = pool.map(self._read_or_warn, names := self.ids()[:limit])
+            return [DriftEntry(id=name, report=report) for name, report in zip(names, found, strict=True) if report]
+
+    def _read_or_warn(self, identifier: str) -> DriftReport | None:
+        try:
+            return self.read(identifier)
+        except DamagedReportError as error:
+            log.warning("%s", error)
+            return None
 
     def file(self, identifier: str, name: str) -> bytes | None:
         """The content of one of a report's `FILES`, ``None`` if there is none.

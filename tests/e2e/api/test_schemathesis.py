@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.drift_examples import make_performance, make_report, publish
+
+from mlopsproject.core.store import Store
 
 KEY = "kX7pQ2mN9vR4tY6wZ8aB"
 #: What the schema cannot say: boxes lie within the picture, one moment before the other, labels are of the model that
@@ -42,9 +45,11 @@ checks.not_a_server_error.expected-statuses = ["2xx", "4xx", "502"]
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_check_passes(start_server, tmp_path):
-    server = start_server(api_key=KEY, model_reload_seconds=0)
-    (tmp_path / "data" / "drift.json").write_text(json.dumps({"status": "ok"}), encoding="utf-8")
+def test_every_check_passes(start_server, model_store, tmp_path):
+    store = shutil.copytree(model_store.uri, tmp_path / "store")
+    name = Store(store).resolve("production")
+    publish(store, tmp_path / "run", make_report(name, performance=make_performance()))
+    server = start_server(api_key=KEY, model_reload_seconds=0, model_store=store)
     (tmp_path / "schemathesis.toml").write_text(CONFIG, encoding="utf-8")
     address = f"http://127.0.0.1:{server.port}/openapi.json"
     done = subprocess.run(

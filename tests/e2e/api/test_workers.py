@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.drift_examples import make_report, publish
+
+from mlopsproject.core.store import Store
 
 UVICORN = ["uvicorn", "mlopsproject.api:app", "--port", "PORT", "--workers", "2"]
 
@@ -114,3 +118,45 @@ def test_the_alias_moves_under_load_and_no_request_is_lost(start_server, model_s
     assert set(versions) == {first, second}
     assert versions[0] == first
     assert versions[-1] == second
+
+
+def drift_of(server, model):
+    """The verdicts that hold of a model's newest report, and its time."""
+    verdicts = server.counts("drift_verdict")
+    holds = {word for word in ("ok", "drift") if verdicts.get((("model", model), ("verdict", word)))}
+    return holds, server.counts("drift_report_timestamp_seconds").get((("model", model),))
+
+
+def test_two_workers_show_one_drift_verdict_of_the_model_that_answers(start_server, model_store, tmp_path):
+    store = Store(shutil.copytree(model_store.uri, tmp_path / "store"))
+    first, second = (store.get_alias(alias) for alias in ("production", "next"))
+    server = start_server(workers=2, model_store=store.uri)
+
+    def wait_for(model, *expected):
+        deadline = time.monotonic() + 30
+        while drift_of(server, model) != expected:
+            assert time.monotonic() < deadline, (drift_of(server, model), server.log)
+            time.sleep(0.05)
+        time.sleep(1)  # some looks later no worker has gone back
+        assert drift_of(server, model) == expected
+
+    wait_for(first, set(), 0)
+    for hours, verdict in enumerate(("drift", "ok", "drift")):
+        report = make_report(first, hours=hours, verdict=verdict)
+        publish(store.uri, tmp_path / "run", report)
+        wait_for(first, {verdict}, report.created_at.timestamp())
+    other = make_report(second, hours=5, verdict="ok")
+    publish(store.uri, tmp_path / "run", other)
+    store.set_alias("production", second)
+    wait_for(second, {"ok"}, other.created_at.timestamp())
+    wait_for(first, set(), 0)
+    before = server.workers()
+    server.client.close()
+    os.kill(before[0], signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while len(after := server.workers()) < 2 or before[0] in after:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    server.client = server.again()
+    wait_for(second, {"ok"}, other.created_at.timestamp())
+    assert drift_of(server, first) in ((set(), 0), (set(), None))

@@ -14,6 +14,7 @@ import pytest
 from mlopsproject.api.problems import ProblemError
 
 KEY = "kX7pQ2mN9vR4tY6wZ8aB"
+REPORT = "2026-01-31T23-30-00-000000Z-0123456789ab"
 
 
 @pytest.mark.parametrize("given", ["my-request.1:2/3", "A" * 128, "0"])
@@ -44,7 +45,7 @@ def test_with_a_key_only_its_owner_is_answered(serve, face):
         assert (response.status_code, response.json()["type"]) == (401, "wrong_key")
         assert response.headers["www-authenticate"] == "ApiKey"
         assert KEY not in response.text
-    for path in ("/model", "/stats", "/drift", "/nothing"):
+    for path in ("/model", "/stats", "/drift", "/drift/history", f"/drift/{REPORT}/report", "/nothing"):
         assert client.get(path).status_code == 401
     for path in ("/", "/health", "/ready", "/metrics", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
@@ -272,7 +273,7 @@ def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypat
     threads = [threading.Thread(target=client.get, args=("/stats",)) for _ in range(16)]
     for thread in threads:
         thread.start()
-    while service._asking < 16:
+    while service._log_questions.asking < 16:
         time.sleep(0.01)
     start = time.monotonic()
     refused = client.get("/stats")
@@ -286,7 +287,7 @@ def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypat
     gate.set()
     for thread in threads:
         thread.join()
-    assert service._asking == 0
+    assert service._log_questions.asking == 0
 
 
 def test_a_question_that_takes_too_long_is_given_up(serve, monkeypatch):

@@ -1,8 +1,7 @@
-"""Routes that say how the service fares: health, readiness, model, statistics, drift."""
+"""Routes that say how the service fares: health, readiness, model, statistics."""
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -130,20 +129,6 @@ def test_statistics_without_a_database_are_unavailable(serve):
     response = serve().get("/stats")
     assert (response.status_code, response.json()["type"]) == (503, "log_unavailable")
     assert response.headers["retry-after"]
-
-
-def test_there_is_no_drift_report_until_one_is_made(serve, tmp_path):
-    client = serve()
-    response = client.get("/drift")
-    assert (response.status_code, response.json()["type"]) == (404, "no_report")
-    assert response.json()["detail"] == "No drift report has been made yet."
-    path = tmp_path / "serving" / "drift.json"
-    path.write_text(json.dumps({"status": "drift", "share": 0.4}), encoding="utf-8")
-    assert client.get("/drift").json() == {"status": "drift", "share": 0.4}
-    path.write_text('{"share": NaN}', encoding="utf-8")
-    assert client.get("/drift").json() == {"share": None}
-    path.write_text('{"sha', encoding="utf-8")
-    assert client.get("/drift").status_code == 503
 
 
 def test_strangers_learn_no_addresses(serve, face, tmp_path, caplog):

@@ -180,3 +180,56 @@ def test_a_disk_that_fills_up_while_downloading_is_a_clear_error(make_bundle, tm
     with pytest.raises(UserError, match=r"No space left while writing .*cache.*Free"):
         resolve_bundle(f"memory://full/models/{bundle.name}")
     assert list((tmp_path / "cache" / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_file_is_written_whole_and_read_back(tmp_path, kind):
+    store = Store(tmp_path / "store" if kind == "folder" else f"memory://{tmp_path.name}/models")
+    assert store.read_file("drift/one/drift.json") is None
+    assert store.children("drift") == []
+    store.write_file("drift/two/drift.json", b"first")
+    store.write_file("drift/two/drift.json", b"second")
+    store.write_file("drift/one/page.html", b"")
+    assert store.read_file("drift/two/drift.json") == b"second"
+    assert store.read_file("drift/one/page.html") == b""
+    assert store.children("drift") == ["one", "two"]
+    assert store.children("drift/two") == ["drift.json"]  # and nothing half-written beside it
+
+
+def test_a_folder_is_no_file(tmp_path):
+    store = Store(tmp_path)
+    store.write_file("drift/one/drift.json", b"{}")
+    assert store.read_file("drift/one") is None
+    assert store.read_file("drift/one/drift.json/more") is None
+
+
+def test_what_cannot_be_read_or_listed_is_a_clear_error(tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def gone(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to host")
+
+    store = Store(f"memory://{tmp_path.name}")
+    for name in ("cat_file", "ls", "pipe_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, gone)
+    for act in (
+        lambda: store.read_file("drift/one/drift.json"),
+        lambda: store.children("drift"),
+        lambda: store.write_file("drift/one/drift.json", b"{}"),
+    ):
+        with pytest.raises(StoreError, match=r"Store memory://.*no route to host.*Check the address"):
+            act()
+
+
+def test_a_disk_that_fills_up_while_a_file_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.write_file("drift/one/drift.json", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(UserError, match=r"No space left while writing .*drift.json"):
+        store.write_file("drift/one/drift.json", b"new")
+    assert store.read_file("drift/one/drift.json") == b"old"
+    assert store.children("drift/one") == ["drift.json"]

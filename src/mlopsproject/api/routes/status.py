@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -10,18 +9,15 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BeforeValidator
-from pydantic_core import from_json
 from starlette.responses import JSONResponse, Response
 
 from mlopsproject.api.middleware import is_trusted
 from mlopsproject.api.openapi import problems
-from mlopsproject.api.problems import ProblemError, invalid
-from mlopsproject.api.routes.common import json_response, service_of
+from mlopsproject.api.problems import invalid
+from mlopsproject.api.routes.common import service_of
 from mlopsproject.api.service import Service
 from mlopsproject.core.schemas import Health, ModelInfo, Ready, Stats
 
-#: The latest drift report, in the folder `DATA_DIR`.
-DRIFT_FILE: Final = "drift.json"
 #: What lies outside counts as the nearer of the two, and nothing overflows.
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
@@ -71,9 +67,6 @@ def add_routes(app: FastAPI) -> None:
         responses=problems(401, 404, 422, 429, 503),
         tags=["status"],
         summary="What was answered",
-    )
-    app.add_api_route(
-        "/drift", drift, responses=problems(401, 404, 429, 503), tags=["status"], summary="The latest drift report"
     )
     app.add_api_route(
         "/metrics",
@@ -137,18 +130,6 @@ async def stats(request: Request, since: Moment = None, until: Moment = None) ->
         if end - first > _LONGEST:
             raise invalid(f"since: it must be at most {_LONGEST.days} days before until.")
     return await service.ask(service.log.stats, first, last)
-
-
-async def drift(request: Request) -> Response:
-    """What the latest drift report says: whether the pictures still look like those that the model knows."""
-    path = service_of(request).log_settings.data_dir / DRIFT_FILE
-    try:
-        document = from_json(await asyncio.to_thread(path.read_bytes))
-    except FileNotFoundError:
-        raise ProblemError(404, "no_report", "No drift report has been made yet.") from None
-    except (OSError, ValueError):
-        raise ProblemError(503, "unreadable_report", "The drift report cannot be read.") from None
-    return json_response(document)
 
 
 def metrics(request: Request) -> Response:

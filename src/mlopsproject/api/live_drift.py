@@ -1,0 +1,57 @@
+"""The newest drift report about the model that answers, for the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from mlopsproject.api.drift_metrics import DriftMetrics
+from mlopsproject.api.live_model import LiveModel
+from mlopsproject.api.threads import in_own_thread
+from mlopsproject.core.drift_reports import DriftReports
+from mlopsproject.core.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class LiveDrift:
+    """Shows what the newest drift report about the model that answers says.
+
+    Args:
+        reports: where they are looked for.
+        model: that answers.
+        metrics: that show it.
+    """
+
+    def __init__(self, reports: DriftReports, model: LiveModel, metrics: DriftMetrics) -> None:
+        self._reports = reports
+        self._model = model
+        self._metrics = metrics
+        self._problem: str | None = None
+
+    async def follow(self, seconds: float) -> None:
+        """Look for a report at once and then now and then, for ever.
+
+        Args:
+            seconds: between two looks.
+        """
+        while True:
+            await self.look()
+            await asyncio.sleep(seconds)
+
+    async def look(self) -> None:
+        """Show the newest report. While none can be read, the last one about this model stays, and grows old."""
+        if self._model.current is None:
+            return
+        name = self._model.current.version
+        try:
+            report = await in_own_thread("drift", self._reports.latest, name)
+        except Exception as error:
+            # Whatever it is, the next look comes; a store that stays away is not reported at every one.
+            if str(error) != self._problem:
+                log.error("The drift report is not read: %s", error, exc_info=not isinstance(error, UserError))
+            self._problem = str(error)
+            self._metrics.keep(name)
+            return
+        self._problem = None
+        self._metrics.show(name, report)

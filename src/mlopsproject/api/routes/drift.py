@@ -1,0 +1,115 @@
+"""Whether the faces still look like those that the model knows: the reports of the drift job."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Path, Query, Request
+from pydantic import TypeAdapter
+from starlette.responses import HTMLResponse, Response
+
+from mlopsproject.api.middleware import is_trusted
+from mlopsproject.api.openapi import problems
+from mlopsproject.api.problems import ProblemError
+from mlopsproject.api.routes.common import service_of
+from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, is_report_id
+from mlopsproject.core.schemas import DriftEntry, DriftReport
+
+#: The page runs its own scripts and shows its own pictures, has no rights of this server's origin, and loads nothing.
+_PAGE_POLICY: Final = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; form-action 'none'; base-uri 'none'"
+)
+
+_Identifier = Annotated[str, Path(description="`id` of the report, as the history has it")]
+_HISTORY: Final = TypeAdapter(list[DriftEntry])
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the routes of this module."""
+    common: dict[str, Any] = {"methods": ["GET"], "tags": ["drift"]}
+    app.add_api_route(
+        "/drift",
+        newest,
+        response_model=DriftReport,
+        responses=problems(401, 404, 429, 503),
+        summary="The newest report about the model that answers",
+        **common,
+    )
+    app.add_api_route(
+        "/drift/history",
+        history,
+        response_model=list[DriftEntry],
+        responses=problems(401, 422, 429, 503),
+        summary="The newest reports about all models",
+        **common,
+    )
+    for path, endpoint, media_type, summary in (
+        ("/drift/{identifier}/report", page, "text/html", "The page of a report"),
+        ("/drift/{identifier}/picture", picture, "image/png", "The picture of a report"),
+    ):
+        content: dict[int | str, Any] = {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
+        app.add_api_route(
+            path,
+            endpoint,
+            response_class=Response,
+            responses=problems(401, 404, 422, 429, 503) | content,
+            summary=summary,
+            **common,
+        )
+
+
+async def newest(request: Request) -> Response:
+    """What the newest report about the model that answers says: whether the faces look like those that it knows."""
+    service = service_of(request)
+    name = service.loaded_model().version
+    report = await service.ask_store(service.drift_reports.latest, name)
+    if report is None:
+        raise _missing("There is no drift report about this model yet: run the drift job, invoke drift.")
+    return _json(_for_caller(request, report).model_dump_json().encode())
+
+
+async def history(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:
+    """The newest reports, also about other models, the newest first."""
+    service = service_of(request)
+    entries = await service.ask_store(service.drift_reports.history, limit)
+    shown = [DriftEntry(id=entry.id, report=_for_caller(request, entry.report)) for entry in entries]
+    return _json(_HISTORY.dump_json(shown))
+
+
+async def page(request: Request, identifier: _Identifier) -> Response:
+    """A report's page with every distribution; it needs no other file and no network."""
+    content = await _file(request, identifier, PAGE_FILE)
+    return HTMLResponse(content, headers={"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"})
+
+
+async def picture(request: Request, identifier: _Identifier) -> Response:
+    """A report's picture, which sums it up."""
+    content = await _file(request, identifier, PICTURE_FILE)
+    return Response(content, media_type="image/png", headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def _file(request: Request, identifier: str, name: str) -> bytes:
+    service = service_of(request)
+    content = None
+    if is_report_id(identifier):
+        content = await service.ask_store(service.drift_reports.file, identifier, name)
+    if content is None:
+        raise _missing("There is no such drift report, or it lacks this file.")
+    return content
+
+
+def _json(document: bytes) -> Response:
+    return Response(document, media_type="application/json")
+
+
+def _missing(detail: str) -> ProblemError:
+    return ProblemError(404, "no_report", detail)
+
+
+def _for_caller(request: Request, report: DriftReport) -> DriftReport:
+    """The report; strangers do not learn where it and the pictures lie."""
+    if is_trusted(request.scope, service_of(request)):
+        return report
+    return report.model_copy(update={"report": "", "current": PurePath(report.current).name})
