@@ -21,7 +21,11 @@ from mlopsproject.training.trainer import MONITORS, build_callbacks
 
 FOLDER = config_folder()
 JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "job")
-CHOICES = sorted(f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml"))
+#: Groups of other jobs than training.
+OTHER_GROUPS = ("detect", "decay")
+CHOICES = sorted(
+    f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml") if path.parent.name not in OTHER_GROUPS
+)
 
 
 @pytest.mark.parametrize("job", JOBS)

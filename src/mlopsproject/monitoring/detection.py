@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ _KS, _MANN_WHITNEY, _CHI_SQUARE = "ks", "mannw", "chi2_contingency"
 _FOLDS: Final = 5
 #: Inverse strength of the classifier's regularisation: there are few faces for as many dimensions.
 _INVERSE_PENALTY: Final = 0.01
+#: Share of the columns at which Evidently calls the whole drifted: less than one of all that there can be.
+_ANY_COLUMN: Final = 0.001
 #: No p-value is below: Evidently calls the column unchanged, whatever its p-value is.
 _NEVER: Final = -1.0
 
@@ -35,18 +38,16 @@ class Detection:
     """What was found.
 
     Attributes:
-        verdict: `not_enough_data` if there are too few faces; then nothing was tested, and there is no snapshot.
+        verdict: `not_enough_data` if there are too few faces; then nothing was tested.
         columns: the furthest moved first.
         reference: the values that were compared, a row per face; the embedding as one column, see `domain_scores`.
         current: likewise.
-        snapshot: Evidently's, for its page.
     """
 
     verdict: DriftVerdict
     columns: list[ColumnDrift]
     reference: pd.DataFrame
     current: pd.DataFrame
-    snapshot: Snapshot | None
 
     @property
     def drifted(self) -> list[str]:
@@ -63,7 +64,7 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
         settings: which columns, and when a difference counts.
     """
     if len(current) < settings.min_rows:
-        return Detection("not_enough_data", [], reference, current, None)
+        return Detection("not_enough_data", [], reference, current)
     old, new = pd.DataFrame(index=reference.index), pd.DataFrame(index=current.index)
     for name in settings.columns:
         if name == EMBEDDING:
@@ -71,26 +72,42 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
         else:
             old[name], new[name] = reference[name], current[name]
     distances = {name: distance(old[name], new[name]) for name in settings.columns}
-    counts = {name: value >= settings.min_distance for name, value in distances.items()}
-    thresholds = {name: settings.threshold if counts[name] else _NEVER for name in settings.columns}
-    snapshot = _run_evidently(old, new, thresholds)
+    p_values = _p_values(old, new, {name: _test_of(name) for name in settings.columns})
     columns = []
-    for name, p_value in zip(settings.columns, _values(snapshot), strict=True):
-        columns.append(
-            ColumnDrift(
-                column=name,
-                test=_test_of(name),
-                p_value=p_value,
-                threshold=settings.threshold,
-                distance=distances[name],
-                min_distance=settings.min_distance,
-                drifted=counts[name] and p_value < settings.threshold,
-                reference=_summary(old[name]),
-                current=_summary(new[name]),
-            )
+    for name in settings.columns:
+        column = ColumnDrift(
+            column=name,
+            test=_test_of(name),
+            p_value=p_values[name],
+            threshold=settings.threshold,
+            distance=distances[name],
+            min_distance=settings.min_distance,
+            drifted=False,
+            reference=_summary(old[name]),
+            current=_summary(new[name]),
         )
+        column.drifted = _counts(column) and column.p_value < column.threshold
+        columns.append(column)
     verdict: DriftVerdict = "drift" if any(column.drifted for column in columns) else "ok"
-    return Detection(verdict, sorted(columns, key=lambda column: -column.distance), old, new, snapshot)
+    return Detection(verdict, sorted(columns, key=lambda column: -column.distance), old, new)
+
+
+def write_page(detection: Detection, path: Path) -> None:
+    """Write Evidently's page: the columns with both distributions, marked as drifted where the detection says so.
+
+    Args:
+        detection: in which something was tested.
+        path: of the HTML file.
+    """
+    names = [column.column for column in detection.columns]
+    thresholds = {column.column: column.threshold if _counts(column) else _NEVER for column in detection.columns}
+    preset = _evidently().presets.DataDriftPreset(
+        columns=names,
+        drift_share=_ANY_COLUMN,
+        per_column_method={name: _test_of(name) for name in names},
+        per_column_threshold=thresholds,
+    )
+    _run_evidently([preset], detection.reference, detection.current).save_html(str(path))
 
 
 def domain_scores(
@@ -147,8 +164,12 @@ def embedding_columns(table: pd.DataFrame) -> list[str]:
 
 def one_sample_chi_square(reference: pd.DataFrame, current: pd.DataFrame) -> float:
     """The p-value of Evidently's own chi-square test of the predicted classes, for comparison."""
-    old, new = reference[[PREDICTED]], current[[PREDICTED]]
-    return _values(_run_evidently(old, new, {PREDICTED: 0.0}, "chisquare"))[0]
+    return _p_values(reference[[PREDICTED]], current[[PREDICTED]], {PREDICTED: "chisquare"})[PREDICTED]
+
+
+def _counts(column: ColumnDrift) -> bool:
+    """Whether a column has moved far enough to matter."""
+    return column.distance >= column.min_distance
 
 
 def _test_of(column: str) -> str:
@@ -161,34 +182,34 @@ def _summary(values: pd.Series[Any]) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=0))}
 
 
-def _run_evidently(
-    reference: pd.DataFrame, current: pd.DataFrame, thresholds: dict[str, float], test: str | None = None
-) -> Snapshot:
-    """Run each column's test, or the one named."""
-    # It counts its users otherwise.
-    os.environ["DO_NOT_TRACK"] = "1"
-    # Takes seconds to import, which a typo in a key need not wait for.
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
-
-    _register_chi_square()
-    classes = [name for name in thresholds if name == PREDICTED]
-    definition = DataDefinition(
-        numerical_columns=[name for name in thresholds if name not in classes], categorical_columns=classes
-    )
-    metrics = [
-        ValueDrift(column=name, method=test or _test_of(name), threshold=threshold)
-        for name, threshold in thresholds.items()
-    ]
-    old, new = (Dataset.from_pandas(table, data_definition=definition) for table in (reference, current))
-    return Report(metrics, include_tests=True).run(new, old)
-
-
-def _values(snapshot: Snapshot) -> list[float]:
-    """The p-value of each metric, in their order."""
-    values = [float(metric["value"]) for metric in snapshot.dict()["metrics"]]
+def _p_values(reference: pd.DataFrame, current: pd.DataFrame, tests: dict[str, str]) -> dict[str, float]:
+    """The p-value of each column by the test named for it."""
+    metrics = [_evidently().metrics.ValueDrift(column=name, method=test) for name, test in tests.items()]
+    found = _run_evidently(metrics, reference, current).dict()["metrics"]
+    values = {name: float(metric["value"]) for name, metric in zip(tests, found, strict=True)}
     # Columns that are constant and equal on both sides have none.
-    return [1.0 if np.isnan(value) else min(1.0, value) for value in values]
+    return {name: 1.0 if np.isnan(value) else min(1.0, value) for name, value in values.items()}
+
+
+def _run_evidently(metrics: list[Any], reference: pd.DataFrame, current: pd.DataFrame) -> Snapshot:
+    evidently = _evidently()
+    _register_chi_square()
+    names = [str(name) for name in reference.columns]
+    classes = [name for name in names if name == PREDICTED]
+    definition = evidently.DataDefinition(
+        numerical_columns=[name for name in names if name not in classes], categorical_columns=classes
+    )
+    old, new = (evidently.Dataset.from_pandas(table, data_definition=definition) for table in (reference, current))
+    return evidently.Report(metrics, include_tests=True).run(new, old)
+
+
+def _evidently() -> Any:
+    """The library: seconds to import, which a typo in a key need not wait for; it counts its users unless told not to."""
+    os.environ["DO_NOT_TRACK"] = "1"
+    import evidently.metrics
+    import evidently.presets
+
+    return evidently
 
 
 def _register_chi_square() -> None:

@@ -30,7 +30,7 @@ from mlopsproject.monitoring.current import (
     from_pictures,
     is_dataset,
 )
-from mlopsproject.monitoring.detection import Detection, detect
+from mlopsproject.monitoring.detection import Detection, detect, write_page
 from mlopsproject.monitoring.performance import judge_performance
 from mlopsproject.monitoring.picture import SHOWN_FACES, plot_drift
 from mlopsproject.monitoring.reference import read_reference, reference_pictures
@@ -117,7 +117,7 @@ def exit_code(report: DriftReport) -> int:
 def _check(settings: Mapping[str, Any]) -> None:
     check_whole("threads", settings["threads"], lowest=1)
     check_choice("faces", settings["faces"], FACES_WANTED)
-    for key in ("progress", "publish"):
+    for key in ("examples", "progress", "publish"):
         check_flag(key, settings[key])
     check_wandb(settings["wandb"])
     if settings["current"] != LOG:
@@ -170,7 +170,7 @@ def _baseline(predictor: Predictor) -> float:
 
 
 def _faces(settings: Mapping[str, Any], predictor: Predictor, current: Current) -> list[tuple[str, NDArray[np.uint8]]]:
-    if current.pictures is None:
+    if current.pictures is None or not settings["examples"]:
         return []
     root, seed = Path(settings["data"]["root"]), settings["detect"]["seed"]
     known = reference_pictures(predictor.bundle, root, SHOWN_FACES, seed)
@@ -188,9 +188,9 @@ def _write(
     """Write the report's files; `drift.json`, which says that it is complete, is the last."""
     output.mkdir(parents=True, exist_ok=True)
     plot_drift(report, detection.reference, detection.current, output / PICTURE_FILE, faces)
-    if detection.snapshot is not None:
+    if detection.columns:
         with atomic_file(output / PAGE_FILE) as temporary:
-            detection.snapshot.save_html(str(temporary))
+            write_page(detection, temporary)
     report.seconds = round(time.perf_counter() - began, 2)
     with atomic_file(output / DRIFT_FILE) as temporary:
         temporary.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
