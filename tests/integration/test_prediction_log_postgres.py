@@ -29,10 +29,11 @@ from mlopsproject.prediction_log.log import PredictionLog
 from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.prune import count_prunable, prune
 from mlopsproject.prediction_log.quarantine import Quarantine
-from mlopsproject.prediction_log.queries import find, stats
+from mlopsproject.prediction_log.queries import find
 from mlopsproject.prediction_log.rows import FeedbackRow, to_document
 from mlopsproject.prediction_log.segments import list_segments
 from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.stats import stats
 from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, metadata, to_record
 
 pytestmark = pytest.mark.slow

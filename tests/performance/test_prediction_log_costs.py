@@ -16,9 +16,9 @@ from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.group_writer import Entry, GroupWriter
 from mlopsproject.prediction_log.lines import to_line
 from mlopsproject.prediction_log.migrate import migrate
-from mlopsproject.prediction_log.queries import stats
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.spool import Spool
+from mlopsproject.prediction_log.stats import stats
 
 pytestmark = pytest.mark.slow
 ROWS = 20_000

@@ -152,12 +152,24 @@ class ClassCount(BaseModel):
 
 
 class TimeBucket(BaseModel):
-    """Answers within one stretch of time."""
+    """Answers, and feedback, within one stretch of time."""
 
     start: datetime
     count: int
     uncertain: int
     mean_confidence: float
+    classes: dict[str, int] = Field(description="answers by class, those that occur")
+    feedback: int = Field(description="answers that were given feedback meanwhile, whenever they were made")
+    feedback_agrees: int = Field(description="of these, those whose class the newest label names")
+
+
+class ModelCount(BaseModel):
+    """What one model answered."""
+
+    model_version: str
+    count: int
+    first: datetime = Field(description="its first answer of this time")
+    last: datetime
 
 
 class Stats(BaseModel):
@@ -168,13 +180,15 @@ class Stats(BaseModel):
     total: int
     uncertain: int
     mean_confidence: float | None
-    mean_latency_ms: float | None
+    mean_latency_ms: float | None = Field(description="of the newest 1,000 answers")
     classes: list[ClassCount]
     timeline: list[TimeBucket]
-    models: dict[str, int] = Field(description="answers by model version")
+    models: list[ModelCount] = Field(description="in the order of their first answers")
     feedback: int
     feedback_agrees: int
-    statistics: dict[str, float] = Field(description="means of brightness, contrast and sharpness")
+    statistics: dict[str, float] = Field(
+        description="means of brightness, contrast and sharpness, of the newest 1,000 answers"
+    )
     pending: int = Field(description="rows of the spool that the database does not have yet")
 
 

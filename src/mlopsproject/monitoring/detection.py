@@ -204,7 +204,7 @@ def _run_evidently(metrics: list[Any], reference: pd.DataFrame, current: pd.Data
 
 
 def _evidently() -> Any:
-    """The library: seconds to import, which a typo in a key need not wait for; it counts its users unless told not to."""
+    """The library. It takes seconds to import, which a typo in a key need not wait for, and counts its users."""
     os.environ["DO_NOT_TRACK"] = "1"
     import evidently.metrics
     import evidently.presets

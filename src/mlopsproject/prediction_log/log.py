@@ -25,6 +25,7 @@ from mlopsproject.prediction_log.rows import PredictionRow, Row
 from mlopsproject.prediction_log.segment_reader import find_prediction
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.spool import Spool
+from mlopsproject.prediction_log.stats import stats
 from mlopsproject.prediction_log.status import LogStatus
 from mlopsproject.prediction_log.turns import TurnWriter
 
@@ -210,7 +211,7 @@ class PredictionLog:
         since = max(_utc(since), _EPOCH) if since else until - _STATS_SPAN
         if since >= until:
             raise ConfigError(f"since={since} is not before until={until}.")
-        return queries.stats(self._asked, since, until, self.status().pending_rows)
+        return stats(self._asked, since, until, self.status().pending_rows)
 
     def close(self, timeout: float) -> None:
         """Keep what waits, leave the segment to the drainer, and drain once more if the database answers.

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 from mlopsproject.prediction_log.rows import PredictionRow, take_values
 
 #: Revision of the newest migration, which these tables are. Revisions sort as text.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 #: Where the revision of a database is kept; not Alembic's usual name, so that the database can be shared.
 VERSION_TABLE: Final = "prediction_log_version"
 
@@ -103,7 +103,8 @@ predictions = Table(
     Column("sharpness", Double, nullable=False),
     Column("latency_ms", Double, nullable=False),
     Index("ix_predictions_created_at", "created_at"),
-    Index("ix_predictions_model_version", "model_version"),
+    # All that statistics over time count, so that they never look at the rows themselves.
+    Index("ix_predictions_by_class", "model_version", "predicted", "created_at", "uncertain", "confidence"),
 )
 
 # No foreign key: feedback may arrive before its prediction, or after that was pruned, and is kept all the same.

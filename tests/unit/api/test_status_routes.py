@@ -86,7 +86,8 @@ def test_statistics_count_what_was_answered(client, face, encode, smooth_picture
     assert stats.total == 3
     assert stats.mean_confidence == pytest.approx(answers[0]["confidence"])
     assert {entry.label: entry.count for entry in stats.classes if entry.count} == {answers[0]["predicted_emotion"]: 3}
-    assert stats.models == {answers[0]["model_version"]: 3}
+    assert [(entry.model_version, entry.count) for entry in stats.models] == [(answers[0]["model_version"], 3)]
+    assert start <= stats.models[0].first <= stats.models[0].last
     until = (start - timedelta(seconds=1)).isoformat()
     assert client.get("/stats", params={"until": until, "since": "2026-01-01"}).json()["total"] == 0
 

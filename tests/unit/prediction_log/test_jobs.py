@@ -112,7 +112,7 @@ def test_migrating_says_what_it_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    for expected in ("migrated from nothing, revision 0001", "up to date, revision 0001"):
+    for expected in (f"migrated from nothing, revision {HEAD}", f"up to date, revision {HEAD}"):
         log_migrate("")
         assert said(capsys) == f"sqlite:///{tmp_path}/predictions.db: {expected}"
 

@@ -15,7 +15,8 @@ import pytest
 from tests.prediction_rows import ids, make_row, make_rows, spooled, stored, wait_for, write_segment
 
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.prediction_log import group_writer, queries
+from mlopsproject.prediction_log import group_writer
+from mlopsproject.prediction_log import log as log_module
 from mlopsproject.prediction_log import log as log_module
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import DatabaseDown, LogOff, LogUnavailable
@@ -332,7 +333,7 @@ def test_slow_questions_keep_no_row_from_being_written(
             asking.append(1)
             gate.wait(20)
 
-    monkeypatch.setattr(queries, "stats", slow)
+    monkeypatch.setattr(log_module, "stats", slow)
     row = make_row()
     with opened(settings, log_durability=durability) as log:
         threads = [threading.Thread(target=log.stats) for _ in range(6)]

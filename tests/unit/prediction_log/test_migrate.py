@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
-from tests.prediction_rows import make_rows, stored, write_segment
+from tests.prediction_rows import ids, make_rows, stored, write_segment
 
 from mlopsproject import log_migrate
 from mlopsproject.prediction_log import migrate as migrate_module
@@ -23,8 +23,9 @@ from mlopsproject.prediction_log.database import Database, open_engine
 from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.errors import DatabaseDown, NotMigrated
 from mlopsproject.prediction_log.migrate import alembic_config, migrate
+from mlopsproject.prediction_log.rows import to_document
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, metadata
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, metadata, to_record
 
 
 def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
@@ -100,6 +101,20 @@ def test_an_interrupted_migration_leaves_nothing(tmp_path: Path, monkeypatch: py
             migrate(settings)
     assert inspect(open_engine(settings.url)).get_table_names() == []
     assert migrate(settings).before is None
+
+
+def test_a_log_of_the_first_revision_becomes_one_of_this_version_with_its_rows(tmp_path: Path) -> None:
+    settings = LogSettings(data_dir=tmp_path)
+    with open_engine(settings.url).begin() as connection:
+        migrate_module.command.upgrade(alembic_config(connection), "0001")
+    database = Database(settings.url)
+    rows = make_rows(3)
+    database.insert([to_record(to_document(row)) for row in rows])
+    with pytest.raises(NotMigrated, match="older version"):
+        database.check()
+    assert migrate(settings).before == "0001"
+    database.check()
+    assert stored(database) == ids(rows)
 
 
 def set_revision(database: Database, revision: str) -> None:

@@ -1,9 +1,8 @@
-"""Statistics, export and retention say and do what is in the database."""
+"""Look-ups, export and retention say and do what is in the database."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import LogUnavailable
 from mlopsproject.prediction_log.export import Selection, export, parse_moment
 from mlopsproject.prediction_log.prune import count_prunable, prune
-from mlopsproject.prediction_log.queries import bucket_width, find, stats
+from mlopsproject.prediction_log.queries import find
 from mlopsproject.prediction_log.rows import FeedbackRow, Row, to_document
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import feedback, to_record
@@ -40,76 +39,6 @@ def test_a_row_comes_back_as_it_was(database: Database) -> None:
     fill(database, rows)
     assert [find(database, row.prediction_id) for row in rows] == rows
     assert find(database, "0" * 32) is None
-
-
-def test_statistics_add_up(database: Database) -> None:
-    rows = [
-        make_row(created_at=at(1), predicted="happy", confidence=0.9, latency_ms=2.0, brightness=0.2),
-        make_row(created_at=at(2), predicted="happy", confidence=0.5, latency_ms=4.0, brightness=0.4, uncertain=True),
-        make_row(created_at=at(31), predicted="sad", confidence=0.7, model_version="other"),
-    ]
-    outside = [make_row(created_at=at(-0.01)), make_row(created_at=at(60))]
-    fill(database, [*rows, *outside])
-    found = stats(database, NOON, NOON + timedelta(hours=1), pending=7)
-    assert (found.total, found.uncertain, found.pending) == (3, 1, 7)
-    assert found.mean_confidence == pytest.approx(0.7)
-    assert found.mean_latency_ms == pytest.approx((2 + 4 + 3.5) / 3)
-    assert found.models == {"tiny-0123456789ab": 2, "other": 1}
-    assert found.statistics == pytest.approx({"brightness": 1.1 / 3, "contrast": 0.25, "sharpness": 0.125})
-    happy, sad = found.classes
-    assert (happy.label, happy.count, happy.uncertain, happy.mean_confidence) == ("happy", 2, 1, pytest.approx(0.7))
-    assert (sad.label, sad.count, sad.uncertain, sad.mean_confidence) == ("sad", 1, 0, pytest.approx(0.7))
-    assert len(found.timeline) == 60
-    assert [bucket.start.minute for bucket in found.timeline] == list(range(60))
-    assert {bucket.start.minute: bucket.count for bucket in found.timeline if bucket.count} == {1: 1, 2: 1, 31: 1}
-
-
-def test_statistics_of_nothing_are_nothing(database: Database) -> None:
-    found = stats(database, NOON, NOON + timedelta(days=1), pending=0)
-    assert (found.total, found.mean_confidence, found.mean_latency_ms, found.classes) == (0, None, None, [])
-    assert (found.models, found.statistics, found.feedback, found.feedback_agrees) == ({}, {}, 0, 0)
-    assert {bucket.count for bucket in found.timeline} == {0}
-
-
-def test_feedback_counts_once_per_answer_and_the_newest_of_it_counts(database: Database) -> None:
-    first, second, third = rows = [make_row(created_at=at(-1), predicted="happy") for _ in range(3)]
-    labels = [
-        FeedbackRow(first.prediction_id, "sad", created_at=at(1)),
-        FeedbackRow(first.prediction_id, "happy", created_at=at(2)),
-        FeedbackRow(second.prediction_id, "sad", created_at=at(3)),
-        FeedbackRow(third.prediction_id, "happy", created_at=at(-1)),
-        FeedbackRow("0" * 32, "happy", created_at=at(4)),
-    ]
-    fill(database, [*rows, *labels])
-    found = stats(database, NOON, NOON + timedelta(hours=1), pending=0)
-    assert (found.feedback, found.feedback_agrees) == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("span", "width"),
-    [
-        (timedelta(seconds=20), 1),
-        (timedelta(hours=1), 60),
-        (timedelta(days=1), 1800),
-        (timedelta(days=7), 10_800),
-        (timedelta(days=365), 604_800),
-        (timedelta(days=36_500), 52_560_001),
-    ],
-)
-def test_a_timeline_has_a_sensible_number_of_stretches(database: Database, span: timedelta, width: int) -> None:
-    assert bucket_width(NOON, NOON + span) == width
-    timeline = stats(database, NOON, NOON + span, pending=0).timeline
-    assert 20 <= len(timeline) <= 61
-    assert timeline[0].start <= NOON
-    assert timeline[-1].start < NOON + span
-    assert {(b.start - a.start).total_seconds() for a, b in itertools.pairwise(timeline)} == {width}
-
-
-def test_every_row_is_in_the_timeline_whatever_the_ends(database: Database) -> None:
-    fill(database, [make_row(created_at=at(minute)) for minute in range(0, 180, 7)])
-    since, until = NOON + timedelta(minutes=6.5), NOON + timedelta(minutes=133.1)
-    found = stats(database, since, until, pending=0)
-    assert sum(bucket.count for bucket in found.timeline) == found.total == 19
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
