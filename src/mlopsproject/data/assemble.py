@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from mlopsproject.data.arrow import arrow_array
 from mlopsproject.data.duplicates import MIN_CORRELATION, Twins, find_twins
 from mlopsproject.data.manifest import SCHEMA, codes, column
-from mlopsproject.data.splits import SPLITS, assign_splits
+from mlopsproject.data.splits import SPLITS, assign_splits, extend_splits
 from mlopsproject.data.staging import EXCLUDED, THUMBNAILS, Staging
 from mlopsproject.data.thumbnails import ThumbnailFile
 
@@ -32,6 +33,7 @@ def assemble_manifest(
     seed: int,
     twins: str = "hashes",
     twin_correlation: float = MIN_CORRELATION,
+    kept: Mapping[str, str] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Build the manifest from a finished examination.
 
@@ -42,6 +44,7 @@ def assemble_manifest(
         seed: of the split.
         twins: how near twins are searched for, `hashes` or `all_pairs`.
         twin_correlation: that near twins must reach.
+        kept: splits of images that have one already, by path; only the others are drawn, see `splits.extend_splits`.
 
     Returns:
         The manifest, and the figures for `import.json`.
@@ -57,8 +60,12 @@ def assemble_manifest(
         search=twins,
         correlation=twin_correlation,
     )
-    source_split, source_names = codes(rows, "source_split")
-    splits = assign_splits(split, labels, found.group, np.array(source_names, "U10")[source_split], seed)
+    if kept is None:
+        source_split, source_names = codes(rows, "source_split")
+        splits = assign_splits(split, labels, found.group, np.array(source_names, "U10")[source_split], seed)
+    else:
+        known = np.array([kept.get(path, "") for path in rows.column("path").to_pylist()], "U10")
+        splits = extend_splits(labels, found.group, known, seed)
     conflicting = conflicting_labels(found.exact, labels)
     dropped = conflicting & _outvoted(conflicts, found.exact, labels) & (splits == "train")
     splits = np.where(dropped, "", splits)

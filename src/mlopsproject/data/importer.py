@@ -21,6 +21,7 @@ from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
 from mlopsproject.data.labelling import own_classes
 from mlopsproject.data.manifest import FORMAT, fingerprint
+from mlopsproject.data.merging import MergedSource
 from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
 from mlopsproject.data.placing import install_dataset, restore_replaced, work_folder
 from mlopsproject.data.progress import progress_bar
@@ -69,7 +70,8 @@ def import_dataset(
     stopped when the same call is made again; a data set of the same name is replaced only once the new one is complete.
 
     Args:
-        source: a folder, a zip or tar archive, a FER2013 CSV, or `kaggle:owner/slug`.
+        source: a folder, a zip or tar archive, a FER2013 CSV, `kaggle:owner/slug`, or imported data sets as
+            `merged:data/A+data/B`; then A's images keep their splits, and `split` counts for nothing.
         name: of the data set.
         root: where data sets live.
         split: `grouped` (80/10/10, twins never straddle) or `official` (as published).
@@ -111,7 +113,8 @@ def import_dataset(
     try:
         _require_space(root, scan, staging.files, options)
         _examine_source(opened, scan, options, staging, worker_count(workers, scan.files), progress)
-        manifest, facts = assemble_manifest(staging, **drawing)
+        kept = opened.kept_splits() if isinstance(opened, MergedSource) else None
+        manifest, facts = assemble_manifest(staging, **drawing, kept=kept)
         info = {
             "format": FORMAT,
             "name": name,

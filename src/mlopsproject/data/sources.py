@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from mlopsproject.core.errors import DataError, nearest
 from mlopsproject.data.archives import (
@@ -26,6 +26,9 @@ from mlopsproject.data.fer_csv import is_fer_csv, read_rows
 from mlopsproject.data.items import MAX_FILE_BYTES, Entry, Item
 from mlopsproject.data.kaggle import KAGGLE_PREFIX, download
 from mlopsproject.data.labelling import label_path
+
+#: A source of this kind is written `merged:data/A+data/B`, naming folders of imported data sets.
+MERGED_PREFIX: Final = "merged:"
 
 
 @dataclass(frozen=True)
@@ -157,13 +160,18 @@ def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
     """Find the source and say how to read it.
 
     Args:
-        source: a folder, a zip or tar archive, a FER2013 CSV file, or `kaggle:owner/slug`.
+        source: a folder, a zip or tar archive, a FER2013 CSV file, `kaggle:owner/slug`, or imported data sets as
+            `merged:data/A+data/B`.
         own: class names known besides the usual ones.
 
     Raises:
         DataError: nothing is there, it is of no known kind, or the download failed.
     """
     given = str(source)
+    if given.startswith(MERGED_PREFIX):
+        from mlopsproject.data.merging import open_merged
+
+        return open_merged(given)
     if given.startswith(KAGGLE_PREFIX):
         return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, tuple(own))
     location = Path(source).expanduser()

@@ -49,6 +49,31 @@ def assign_splits(
     return _official(labels, group, np.asarray(source_splits, dtype="U10"), np.random.default_rng(seed))
 
 
+def extend_splits(labels: Indices, group: Indices, kept: Names, seed: int) -> Names:
+    """Draw splits for new images beside others that keep theirs.
+
+    New images whose group has members with a split join them, in test before validation before train, so that no twin
+    of a test image is trained on. The others are drawn 80/10/10, whole groups at a time, stratified by class.
+
+    Args:
+        labels: int64 `[N]`, any numbering of the classes.
+        group: int64 `[N]`, equal for twins.
+        kept: `[N]` of `train`, `validation`, `test`, or `""` for new images.
+        seed: same seed, same split.
+
+    Returns:
+        `[N]` of `train`, `validation`, `test`.
+    """
+    result = kept.copy()
+    is_new = kept == ""
+    for split in SPLITS:
+        # Later ones go over earlier ones.
+        result[is_new & np.isin(group, group[kept == split])] = split
+    free = np.flatnonzero(result == "")
+    result[free] = draw_grouped(labels[free], group[free], _GROUPED_SHARES, np.random.default_rng(seed))
+    return result
+
+
 def draw_grouped(labels: Indices, group: Indices, shares: Sequence[float], rng: np.random.Generator) -> Names:
     """Draw splits class by class, whole groups at a time; a group counts for its most frequent class.
 
