@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mlopsproject.core.alias_history import previous
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.errors import BundleError
+from mlopsproject.core.errors import BundleError, StoreError, nearest
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import InputSpec
@@ -57,6 +58,40 @@ def promote(name_or_uri: str | Path, alias: str = "production", store: str | Pat
     target.publish(bundle.path)
     old = target.set_alias(alias, bundle.name)
     return Promotion(alias, old, bundle.name, target.uri, checked)
+
+
+def roll_back(alias: str = "production", store: str | Path = "models", to: str | None = None) -> Promotion:
+    """Move an alias back to the bundle that it held before, tested as for a promotion.
+
+    Going back twice goes back further: changes that went back are not gone back to.
+
+    Args:
+        alias: which alias to move.
+        store: whose alias.
+        to: name of the bundle to go back to, instead of the previous one.
+
+    Raises:
+        BundleError: if that bundle is damaged or does not answer sensibly; the alias stays as it was.
+        StoreError: if there is no such alias, nothing to go back to, or the store cannot be read or written.
+    """
+    target = Store(store)
+    current = target.get_alias(alias)
+    if current is None:
+        hint = nearest(alias, target.aliases())
+        raise StoreError(
+            f"{target.uri} has no alias {alias!r}{'; ' + hint if hint else '.'}", "Promote a bundle first."
+        )
+    wanted = to or previous(target.alias_history(alias), current)
+    if wanted is None:
+        names = ", ".join(name for name in target.names() if name != current) or "no other bundle"
+        raise StoreError(
+            f"The alias {alias} of {target.uri} holds {current}, and nothing is known of before.",
+            f"Name where to: to=NAME; the store has {names}.",
+        )
+    bundle = target.open(target.resolve(wanted))
+    checked = check_bundle(bundle)
+    target.set_alias(alias, bundle.name, rollback=True)
+    return Promotion(alias, current, bundle.name, target.uri, checked)
 
 
 def check_bundle(bundle: Bundle) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from mlopsproject.core.alias_history import HISTORY_FOLDER, AliasChange, read_history
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
 from mlopsproject.core.connections import connect, filesystem_class
 from mlopsproject.core.errors import BundleError, StoreError, UserError, first_line, nearest
@@ -115,8 +116,13 @@ class Store:
             raise StoreError(f"The alias {alias} of {self.uri} holds {text[:80]!r}, which is no bundle's name.")
         return text
 
-    def set_alias(self, alias: str, name: str) -> str | None:
-        """Point an alias at a bundle of this store.
+    def set_alias(self, alias: str, name: str, *, rollback: bool = False) -> str | None:
+        """Point an alias at a bundle of this store, and note the change in the alias's history.
+
+        Args:
+            alias: which.
+            name: of the bundle.
+            rollback: whether it goes back.
 
         Returns:
             The bundle's name that the alias held before, if any.
@@ -132,8 +138,21 @@ class Store:
         except StoreError as error:
             log.warning("%s It is overwritten.", error)
             old = None
+        if old != name:
+            # First, and so never missing; a change that then fails is seen by what the alias holds.
+            change = AliasChange(bundle=name, before=old, rollback=rollback)
+            path = f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"
+            self.write_file(path, (self.read_file(path) or b"") + change.model_dump_json().encode() + b"\n")
         self.write_file(f"{_ALIASES}/{alias}", f"{name}\n".encode())
         return old
+
+    def alias_history(self, alias: str) -> list[AliasChange]:
+        """Every change of an alias, the oldest first.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        return read_history(self.read_file(f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"))
 
     def resolve(self, name_or_alias: str) -> str:
         """Turn a bundle's name or an alias into the name of a bundle that the store holds.
