@@ -75,6 +75,22 @@ def drift(c, override):
 
 
 @task(iterable=["override"], help=OVERRIDES)
+def retrain(c, override):
+    """Train on new labelled data if there is drift or decay, and promote the candidate if it is better (new_data=)."""
+    if not any(text.startswith("data.name=") for text in override) or "data.name=train_data" in override:
+        _pull(c, "train_data")
+    if "new_data=drift_data" in override:
+        _pull(c, "drift_data")
+    _job(c, "retrain", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
+def rollback(c, override):
+    """Move an alias back to the bundle it held before (alias=production, to=)."""
+    _job(c, "rollback", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
 def export(c, override):
     """Make a bundle from a checkpoint of an earlier run (checkpoint=)."""
     _job(c, "export", override)

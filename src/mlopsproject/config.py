@@ -100,6 +100,17 @@ def require(settings: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+@contextmanager
+def started_with(overrides: Iterable[str]) -> Iterator[None]:
+    """Within another job, run one as if it had been started with these overrides: `command_line` says so."""
+    given = sys.argv
+    sys.argv = [given[0], *overrides]
+    try:
+        yield
+    finally:
+        sys.argv = given
+
+
 def command_line(job: str, **changes: object) -> str:
     """The command that started this job, as a person would type it again.
 

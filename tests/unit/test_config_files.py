@@ -22,7 +22,7 @@ from mlopsproject.training.trainer import MONITORS, build_callbacks
 FOLDER = config_folder()
 JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "job")
 #: Groups of other jobs than training.
-OTHER_GROUPS = ("detect", "decay")
+OTHER_GROUPS = ("detect", "decay", "gate")
 CHOICES = sorted(
     f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml") if path.parent.name not in OTHER_GROUPS
 )

@@ -1,0 +1,327 @@
+"""A retraining as steps that are done once: each leaves its result in the folder, and what is there is not done again.
+
+The steps are `check` (is there drift or decay?), `merge` (the new data join the old), `train` (a candidate), `compare`
+(with production, on the same test images) and `promote` (if it is better). Training itself is handed in: this room
+knows no torch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mlopsproject.config import load_config, values
+from mlopsproject.core.checks import check_choice, check_flag, check_whole
+from mlopsproject.core.drift_reports import DRIFT_FILE
+from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.core.files import atomic_file
+from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.promotion import promote
+from mlopsproject.core.schemas import DriftReport
+from mlopsproject.core.spec import InputSpec
+from mlopsproject.core.store import Store
+from mlopsproject.data.importer import import_dataset
+from mlopsproject.data.manifest import read_import
+from mlopsproject.data.merging import merged_source
+from mlopsproject.data.opening import import_folder
+from mlopsproject.evaluation.tracking import check_wandb
+from mlopsproject.monitoring.comparison import COMPARISON_FILE, Comparison, Gate, compare_models, write_comparison
+from mlopsproject.monitoring.job import DRIFT, exit_code, run_drift
+from mlopsproject.monitoring.tracking import log_comparison
+
+log = logging.getLogger(__name__)
+
+STEPS: Final = ("check", "merge", "train", "compare", "promote")
+_START: Final = "start.json"
+#: Ends the name of a candidate; a candidate of a candidate has one, too.
+_SUFFIX: Final = re.compile(r"-r[0-9a-f]{8}$")
+#: Settings that decide what a retraining is: with others it is another one.
+_OWN: Final = ("new_data", "alias", "data", "train", "finetune", "store")
+
+#: Trains as overrides of `configs/train.yaml` say, in a folder.
+Train = Callable[[list[str], Path], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a retraining stands.
+
+    Attributes:
+        folder: with the results of its steps.
+        production: name of the bundle it began with.
+        done: steps that are done.
+        report: of the check; `None` before it.
+        comparison: `None` before it.
+        promoted: name of the bundle that the alias holds now, if it was moved.
+        stopped: why there is nothing to do, if so.
+    """
+
+    folder: Path
+    production: str
+    done: tuple[str, ...]
+    report: DriftReport | None
+    comparison: Comparison | None
+    promoted: str | None
+    stopped: str | None
+
+
+class Retraining:
+    """One retraining: its settings, its folder and its steps.
+
+    Args:
+        settings: as composed from `configs/retrain.yaml`.
+        train: see `Train`.
+
+    Raises:
+        UserError: for a setting that is not possible, missing data, or a retraining that is running already.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], train: Train) -> None:
+        _check(settings)
+        self._settings = settings
+        self._train = train
+        self._root = Path(settings["data"]["root"])
+        self._store = Store(settings["store"]["uri"])
+        self._gate = Gate.of(settings["gate"])
+        production = Predictor.load(settings["alias"], store=settings["store"]["uri"], threads=settings["threads"])
+        self._classes, self._input = production.spec.classes, production.spec.input
+        self._old = self._known_data(settings["data"]["name"], self._input)
+        self._new = self._known_data(settings["new_data"], self._input)
+        self._key = self._digits()
+        self.folder, self.production = self._place(production.model_version)
+
+    def run(self) -> Outcome:
+        """Do the step that is named, or all that are left, as far as it goes.
+
+        Raises:
+            UserError: for what a step cannot do, or a step whose turn it is not.
+        """
+        with self._alone():
+            self._forget_other_gate()
+            steps = STEPS if self._settings["step"] is None else (self._settings["step"],)
+            for step in steps:
+                if self._result(step) is not None:
+                    log.info("Step %s is done already", step)
+                    continue
+                missing = [name for name in STEPS[: STEPS.index(step)] if self._result(name) is None]
+                if missing:
+                    raise ConfigError(f"step={step} needs the step {missing[0]} first.", f"Run step={missing[0]}.")
+                log.info("Step %s", step)
+                stopped = self._steps()[step]()
+                if stopped:
+                    return self._outcome(stopped)
+            return self._outcome(None)
+
+    def _steps(self) -> dict[str, Callable[[], str | None]]:
+        """What does each step; a text that comes back is a reason to stop."""
+        return {
+            "check": self._check_need,
+            "merge": self._merge,
+            "train": self._train_candidate,
+            "compare": self._compare,
+            "promote": self._promote,
+        }
+
+    def _check_need(self) -> str | None:
+        """Look for drift and decay; a reason to stop, if there is no need for more."""
+        settings = self._settings
+        overrides = {"bundle": self.production, "current": f"dataset:{settings['new_data']}"}
+        if settings["trigger"] == "log":
+            overrides |= {"current": "log", "since": settings["since"], "database_url": settings["database_url"]}
+        shared = ("detect", "decay", "threads", "progress", "store", "wandb")
+        drift = {**values(load_config("drift")), **{key: settings[key] for key in shared}, **overrides}
+        drift |= {"publish": False, "data": {"root": settings["data"]["root"]}}
+        report = run_drift(drift, self.folder / "check")
+        if exit_code(report) != DRIFT and not settings["force"]:
+            return _no_reason(report)
+        self._done("check", {"verdict": report.verdict, "forced": exit_code(report) != DRIFT})
+        return None
+
+    def _merge(self) -> str | None:
+        info = read_import(self._old)
+        options = dict(info["options"])
+        own = options.pop("own_classes")
+        name = f"{self._old.name}-{self._new.name}-{self._key}"
+        result = import_dataset(
+            merged_source([self._old, self._new]),
+            name,
+            root=self._root,
+            classes=[*self._classes, *own],
+            progress=self._settings["progress"],
+            **options,
+        )
+        self._done("merge", {"data": name, "rows": result.info["rows"], "splits": result.info["splits"]})
+        return None
+
+    def _train_candidate(self) -> str | None:
+        """Train in a folder of its own; an interrupted run goes on from its last checkpoint."""
+        found = self._candidate()
+        if found is None:
+            output = self.folder / "train"
+            given = [f"data.name={self._result_of('merge')['data']}", f"data.root={self._root}"]
+            given += [f"classes=[{','.join(self._classes)}]", f"store.uri={self._settings['store']['uri']}"]
+            given += ["store.alias=null", f"bundle_name={self._prefix()}"]
+            given += [f"trainer.progress={str(self._settings['progress']).lower()}"]
+            if self._settings["finetune"]:
+                given.append(f"model.init_from={self.production}")
+            if (output / "checkpoints" / "last.ckpt").is_file():
+                given.append(f"resume={output}")
+            self._train([*_recipe(self._settings), *given], output)
+            found = self._candidate()
+        if found is None:
+            raise DataError(f"Training left no bundle {self._prefix()}-… in {self._store.uri}.", "Run it again.")
+        self._done("train", {"candidate": found})
+        return None
+
+    def _compare(self) -> str | None:
+        uri, threads = self._settings["store"]["uri"], self._settings["threads"]
+        candidate = self._result_of("train")["candidate"]
+        production, other = (Predictor.load(name, store=uri, threads=threads) for name in (self.production, candidate))
+        data = {"name": self._result_of("merge")["data"], "root": self._root}
+        comparison = compare_models(production, other, data, self._new.name, self._gate)
+        write_comparison(comparison, self.folder)
+        log_comparison(self._settings["wandb"], comparison, self.folder)
+        self._done("compare", {"better": comparison.better, "gate": asdict(self._gate)})
+        return None
+
+    def _promote(self) -> str | None:
+        if not self._result_of("compare")["better"]:
+            self._done("promote", {"promoted": None})
+            return None
+        candidate, alias = self._result_of("train")["candidate"], self._settings["alias"]
+        holds = self._store.get_alias(alias)
+        if holds not in (self.production, candidate):
+            raise ConfigError(
+                f"{alias} holds {holds} by now, and not {self.production}, which the candidate was compared with.",
+                "Run the same command again: it begins anew with that one.",
+            )
+        promote(candidate, alias, self._settings["store"]["uri"])
+        self._done("promote", {"promoted": candidate})
+        return None
+
+    def _forget_other_gate(self) -> None:
+        """Compare a candidate again that was kept aside by another gate; it need not be trained again."""
+        compared, decided = self._result("compare"), self._result("promote")
+        if compared and compared["gate"] != asdict(self._gate) and not (decided or {}).get("promoted"):
+            for step in ("promote", "compare"):
+                (self.folder / f"{step}.json").unlink(missing_ok=True)
+
+    def _known_data(self, name: str, spec: InputSpec) -> Path:
+        """The folder of an imported data set; a folder of that name is imported first."""
+        import_folder(name, self._root, spec, self._classes)
+        read_import(self._root / name)
+        return self._root / name
+
+    def _digits(self) -> str:
+        """Eight digits for what is retrained with what: the same command finds the same retraining."""
+        own = {key: self._settings[key] for key in _OWN}
+        own |= {"fingerprints": [read_import(folder)["fingerprint"] for folder in (self._old, self._new)]}
+        return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
+
+    def _place(self, production: str) -> tuple[Path, str]:
+        """The folder to work in, and which bundle is in production for it.
+
+        One that was begun and is not finished goes on, though the alias may have moved; else there is one for each
+        bundle in production.
+        """
+        root = Path(self._settings["runs"]) / f"{self._old.name}-{self._new.name}-{self._key}"
+        for start in sorted(root.glob(f"*/{_START}")):
+            begun = json.loads(start.read_text(encoding="utf-8"))["production"]
+            moved_on = self._store.get_alias(self._settings["alias"])
+            candidate = _read(start.parent / "train.json").get("candidate")
+            if not (start.parent / "promote.json").is_file() and moved_on in (begun, candidate):
+                return start.parent, begun
+        folder = root / production
+        if not (folder / _START).is_file():
+            _write(folder / _START, {"production": production, **{key: self._settings[key] for key in _OWN}})
+        return folder, production
+
+    def _prefix(self) -> str:
+        """What the names of candidates begin with, so that one that is there already is found."""
+        family = self.production.rpartition("-")[0]
+        digits = hashlib.sha256(f"{self._key}{self.production}".encode()).hexdigest()[:8]
+        return f"{_SUFFIX.sub('', family)}-r{digits}"
+
+    def _candidate(self) -> str | None:
+        found = [name for name in self._store.names() if name.rpartition("-")[0] == self._prefix()]
+        return max(found, key=lambda name: self._store.open(name).spec.created_at, default=None)
+
+    def _result(self, step: str) -> dict[str, Any] | None:
+        return _read(self.folder / f"{step}.json") or None
+
+    def _result_of(self, step: str) -> dict[str, Any]:
+        result = self._result(step)
+        assert result is not None
+        return result
+
+    def _done(self, step: str, result: Mapping[str, Any]) -> None:
+        _write(self.folder / f"{step}.json", {"step": step, **result})
+
+    def _outcome(self, stopped: str | None) -> Outcome:
+        report, comparison = self.folder / "check" / DRIFT_FILE, self.folder / COMPARISON_FILE
+        return Outcome(
+            folder=self.folder,
+            production=self.production,
+            done=tuple(step for step in STEPS if self._result(step) is not None),
+            report=DriftReport.model_validate_json(report.read_bytes()) if report.is_file() else None,
+            comparison=Comparison.model_validate_json(comparison.read_bytes()) if self._result("compare") else None,
+            promoted=(self._result("promote") or {}).get("promoted"),
+            stopped=stopped,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep a second process out while this one works; the system lets go when it ends, however it does."""
+        with (self.folder / "lock").open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(f"Another process is at work in {self.folder}.", "Wait for it.") from None
+            yield
+
+
+def _no_reason(report: DriftReport) -> str:
+    performance = "" if report.performance is None else f", performance: {report.performance.verdict}"
+    return f"No reason to retrain (drift: {report.verdict}{performance}); force=true goes on all the same."
+
+
+def _recipe(settings: Mapping[str, Any]) -> list[str]:
+    """How the candidate is trained, as overrides of `configs/train.yaml`."""
+    return [f"{key}={value}" for key, value in settings["train"].items() if value is not None]
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    if not isinstance(settings["new_data"], str):
+        raise ConfigError("new_data= is missing.", "Give an imported data set, as in: -o new_data=NAME")
+    if settings["new_data"] == settings["data"]["name"]:
+        raise ConfigError(f"new_data={settings['new_data']} is data.name, too.", "Name what is new.")
+    if settings["step"] is not None:
+        check_choice("step", settings["step"], STEPS)
+    check_choice("trigger", settings["trigger"], ("new_data", "log"))
+    for key in ("force", "finetune", "progress"):
+        check_flag(key, settings[key])
+    load_config("train", _recipe(settings))
+    check_whole("threads", settings["threads"], lowest=1)
+    check_wandb(settings["wandb"])
+    Store.check_alias(settings["alias"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
