@@ -14,7 +14,8 @@ from rich.table import Table
 from mlopsproject.config import load_config, run_job, started_with, values
 from mlopsproject.monitoring.comparison import PAGE_FILE, Comparison
 from mlopsproject.monitoring.job import NOT_ENOUGH_DATA, OK
-from mlopsproject.monitoring.retraining import STEPS, Outcome, Retraining
+from mlopsproject.monitoring.retraining import Retraining
+from mlopsproject.monitoring.retraining_settings import STEPS, Outcome
 
 
 def retrain(config: DictConfig) -> Outcome:

@@ -14,12 +14,15 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from mlopsproject.config import load_config, values
-from mlopsproject.core.checks import check_choice, check_flag, check_whole
 from mlopsproject.core.drift_reports import DRIFT_FILE
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.files import atomic_file
@@ -29,48 +32,26 @@ from mlopsproject.core.schemas import DriftReport
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.importer import import_dataset
-from mlopsproject.data.manifest import read_import
+from mlopsproject.data.manifest import read_import, read_manifest
 from mlopsproject.data.merging import merged_source
 from mlopsproject.data.opening import import_folder
-from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.monitoring.comparison import COMPARISON_FILE, Comparison, Gate, compare_models, write_comparison
 from mlopsproject.monitoring.job import DRIFT, exit_code, run_drift
+from mlopsproject.monitoring.retraining_settings import STEPS, Outcome, check_settings, no_reason, recipe
 from mlopsproject.monitoring.tracking import log_comparison
 
 log = logging.getLogger(__name__)
 
-STEPS: Final = ("check", "merge", "train", "compare", "promote")
 _START: Final = "start.json"
 #: Ends the name of a candidate; a candidate of a candidate has one, too.
 _SUFFIX: Final = re.compile(r"-r[0-9a-f]{8}$")
+#: Above it, what can be learnt from new images has been learnt.
+_LEARNT: Final = 0.5
 #: Settings that decide what a retraining is: with others it is another one.
 _OWN: Final = ("new_data", "alias", "data", "train", "finetune", "store")
 
 #: Trains as overrides of `configs/train.yaml` say, in a folder.
 Train = Callable[[list[str], Path], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a retraining stands.
-
-    Attributes:
-        folder: with the results of its steps.
-        production: name of the bundle it began with.
-        done: steps that are done.
-        report: of the check; `None` before it.
-        comparison: `None` before it.
-        promoted: name of the bundle that the alias holds now, if it was moved.
-        stopped: why there is nothing to do, if so.
-    """
-
-    folder: Path
-    production: str
-    done: tuple[str, ...]
-    report: DriftReport | None
-    comparison: Comparison | None
-    promoted: str | None
-    stopped: str | None
 
 
 class Retraining:
@@ -85,7 +66,7 @@ class Retraining:
     """
 
     def __init__(self, settings: Mapping[str, Any], train: Train) -> None:
-        _check(settings)
+        check_settings(settings)
         self._settings = settings
         self._train = train
         self._root = Path(settings["data"]["root"])
@@ -133,6 +114,9 @@ class Retraining:
     def _check_need(self) -> str | None:
         """Look for drift and decay; a reason to stop, if there is no need for more."""
         settings = self._settings
+        learnt = self._share_learnt()
+        if learnt > _LEARNT and not settings["force"]:
+            return f"{self.production} has learnt from {100 * learnt:.0f} % of {self._new.name} already; nothing to do."
         overrides = {"bundle": self.production, "current": f"dataset:{settings['new_data']}"}
         if settings["trigger"] == "log":
             overrides |= {"current": "log", "since": settings["since"], "database_url": settings["database_url"]}
@@ -141,9 +125,16 @@ class Retraining:
         drift |= {"publish": False, "data": {"root": settings["data"]["root"]}}
         report = run_drift(drift, self.folder / "check")
         if exit_code(report) != DRIFT and not settings["force"]:
-            return _no_reason(report)
+            return no_reason(report)
         self._done("check", {"verdict": report.verdict, "forced": exit_code(report) != DRIFT})
         return None
+
+    def _share_learnt(self) -> float:
+        """Share of the new images that production was trained on, by their pixels."""
+        bundle = self._store.open(self.production)
+        trained = pq.read_table(bundle.file("train_hashes.parquet"), columns=["pixel_hash"])["pixel_hash"]
+        new = read_manifest(self._new)["pixel_hash"]
+        return float(np.mean(pc.is_in(new, value_set=trained.combine_chunks()).to_pylist()))
 
     def _merge(self) -> str | None:
         info = read_import(self._old)
@@ -174,7 +165,7 @@ class Retraining:
                 given.append(f"model.init_from={self.production}")
             if (output / "checkpoints" / "last.ckpt").is_file():
                 given.append(f"resume={output}")
-            self._train([*_recipe(self._settings), *given], output)
+            self._train([*recipe(self._settings), *given], output)
             found = self._candidate()
         if found is None:
             raise DataError(f"Training left no bundle {self._prefix()}-… in {self._store.uri}.", "Run it again.")
@@ -286,32 +277,6 @@ class Retraining:
             except OSError:
                 raise ConfigError(f"Another process is at work in {self.folder}.", "Wait for it.") from None
             yield
-
-
-def _no_reason(report: DriftReport) -> str:
-    performance = "" if report.performance is None else f", performance: {report.performance.verdict}"
-    return f"No reason to retrain (drift: {report.verdict}{performance}); force=true goes on all the same."
-
-
-def _recipe(settings: Mapping[str, Any]) -> list[str]:
-    """How the candidate is trained, as overrides of `configs/train.yaml`."""
-    return [f"{key}={value}" for key, value in settings["train"].items() if value is not None]
-
-
-def _check(settings: Mapping[str, Any]) -> None:
-    if not isinstance(settings["new_data"], str):
-        raise ConfigError("new_data= is missing.", "Give an imported data set, as in: -o new_data=NAME")
-    if settings["new_data"] == settings["data"]["name"]:
-        raise ConfigError(f"new_data={settings['new_data']} is data.name, too.", "Name what is new.")
-    if settings["step"] is not None:
-        check_choice("step", settings["step"], STEPS)
-    check_choice("trigger", settings["trigger"], ("new_data", "log"))
-    for key in ("force", "finetune", "progress"):
-        check_flag(key, settings[key])
-    load_config("train", _recipe(settings))
-    check_whole("threads", settings["threads"], lowest=1)
-    check_wandb(settings["wandb"])
-    Store.check_alias(settings["alias"])
 
 
 def _read(path: Path) -> dict[str, Any]:
