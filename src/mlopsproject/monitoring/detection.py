@@ -162,11 +162,6 @@ def embedding_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("e_") and name[2:].isdecimal()]
 
 
-def one_sample_chi_square(reference: pd.DataFrame, current: pd.DataFrame) -> float:
-    """The p-value of Evidently's own chi-square test of the predicted classes, for comparison."""
-    return _p_values(reference[[PREDICTED]], current[[PREDICTED]], {PREDICTED: "chisquare"})[PREDICTED]
-
-
 def _counts(column: ColumnDrift) -> bool:
     """Whether a column has moved far enough to matter."""
     return column.distance >= column.min_distance
@@ -215,8 +210,8 @@ def _evidently() -> Any:
 def _register_chi_square() -> None:
     """Give Evidently the chi-square test of two samples.
 
-    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it, and raises a false
-    alarm far too often (`invoke benchmark -o what=drift` counts them).
+    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it. For 260 of them and
+    500 current ones it calls equal shares different at p < 0.01 in a third of the cases.
     """
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType

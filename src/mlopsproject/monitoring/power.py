@@ -29,9 +29,9 @@ from mlopsproject.evaluation.evaluator import SPLITS
 from mlopsproject.evaluation.reference import describe_faces
 from mlopsproject.evaluation.twins import find_training_twins
 from mlopsproject.monitoring.current import from_pictures
-from mlopsproject.monitoring.detection import detect, one_sample_chi_square
+from mlopsproject.monitoring.detection import detect
 from mlopsproject.monitoring.reference import read_reference
-from mlopsproject.monitoring.settings import PREDICTED, DetectionSettings
+from mlopsproject.monitoring.settings import DetectionSettings
 
 #: The unchanged faces, first in the table.
 SAME: Final = "same distribution"
@@ -51,7 +51,6 @@ HAPPY: Final = "happy share × 2"
 OTHER: Final = "another source"
 #: Detections and quiet resamples that are asked for, as shares.
 _BAR: Final = 0.95
-_CHI_SQUARE: Final = "one-sample chi-square"
 #: The faces that are drawn where no data set is named; training has seen seed 0.
 _SEED: Final = 1
 
@@ -222,12 +221,9 @@ def _start_worker(pool: Pool) -> None:
 def _alarm(change: str, size: int, seed: int) -> Outcome:
     """One resample: 1 for an alarm, 0 for none, or why there is no telling."""
     pool = _pool_of_worker
-    rows = draw(pool, SAME if change == _CHI_SQUARE else change, size, np.random.default_rng(seed))
+    rows = draw(pool, change, size, np.random.default_rng(seed))
     if rows is None:
         return "too few faces"
-    if change == _CHI_SQUARE:
-        current = pool.tables[SAME].iloc[rows]
-        return int(one_sample_chi_square(pool.reference, current) < pool.settings.alpha)
     verdict = detect(pool.reference, pool.tables[change].iloc[rows], pool.settings).verdict
     return "not enough data" if verdict == "not_enough_data" else int(verdict == "drift")
 
@@ -235,8 +231,8 @@ def _alarm(change: str, size: int, seed: int) -> Outcome:
 def _count(
     pool: Pool, sizes: list[int], resamples: int, seed: int, workers: int, progress: bool
 ) -> dict[str, dict[str, Outcome]]:
-    """Alarms per change and size, and those of Evidently's own chi-square test on unchanged faces."""
-    changes = [SAME, *SHIFTS, HAPPY, OTHER, *([_CHI_SQUARE] if PREDICTED in pool.settings.columns else [])]
+    """Alarms per change and size."""
+    changes = [SAME, *SHIFTS, HAPPY, OTHER]
     jobs = [(change, size, seed + number) for size in sizes for change in changes for number in range(resamples)]
     found: dict[str, dict[str, Outcome]] = {change: {} for change in changes}
     with progress_bar(progress) as bar:
@@ -245,8 +241,6 @@ def _count(
             before = found[change].get(str(size), 0)
             found[change][str(size)] = before + alarm if isinstance(before, int) and isinstance(alarm, int) else alarm
             bar.advance(task)
-    if _CHI_SQUARE in found:
-        found["same, chi-square of one sample alone"] = found.pop(_CHI_SQUARE)
     return found
 
 
