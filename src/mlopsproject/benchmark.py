@@ -1,4 +1,4 @@
-"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving|drift`."""
+"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving|drift|stats`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,13 @@ def _drift(settings: dict[str, Any]) -> dict[str, Any]:
     return benchmark_drift(**settings)
 
 
+def _stats(settings: dict[str, Any]) -> dict[str, Any]:
+    # The prediction log's libraries.
+    from mlopsproject.load.stats_benchmark import benchmark_stats
+
+    return benchmark_stats(**settings)
+
+
 def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     # A server's libraries, and a second for them.
     from mlopsproject.load.serving_benchmark import benchmark_serving
@@ -86,6 +93,7 @@ WHAT = {
     "latency": _latency,
     "serving": _serving,
     "drift": _drift,
+    "stats": _stats,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from tests.drift_examples import make_performance, make_report
 from tests.e2e.api.conftest import ROOT, Server, clean_environment, free_port
 from tests.e2e.browser import PHONE, chromium, visit
+from tests.e2e.test_drift_page import write_page
 
+from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, DriftReports
 from mlopsproject.data.synthetic import render_expression, sample_expression
 from mlopsproject.data.synthetic.identity import sample_identity
 from mlopsproject.data.synthetic.scene import STUDIO
@@ -95,9 +99,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shipped models, for drift reports beside them."""
+    folder = tmp_path_factory.mktemp("store") / "models"
+    shutil.copytree(ROOT / "models", folder, ignore=shutil.ignore_patterns("drift"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def api(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An API with the shipped model."""
-    server = Server(["mlopsproject.api"], tmp_path_factory.mktemp("api"), SHIPPED)
+    server = Server(["mlopsproject.api"], tmp_path_factory.mktemp("api"), SHIPPED | {"MODEL_STORE": str(store)})
     server.wait()
     yield server
     server.stop()
@@ -203,13 +215,48 @@ def test_a_batch_with_a_broken_file_gets_a_table_and_a_csv_that_spreadsheets_do_
     assert "cut off" in broken["problem"]
 
 
-def test_the_statistics_count_what_was_answered(browser, api, frontend, drawings, tmp_path):
+def test_the_monitoring_page_draws_what_was_answered_over_time(browser, api, frontend, drawings, tmp_path):
     api.predict((drawings / "smile.png").read_bytes()).raise_for_status()
-    with visit(browser, f"{frontend.address}/statistics", tmp_path) as page:
+    with visit(browser, f"{frontend.address}/monitoring", tmp_path) as page:
         expect(page.get_by_text("Faces answered")).to_be_visible()
-        expect(page.get_by_role("heading", name="By expression")).to_be_visible()
-        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+        for title in ("Answers", "Shares of the expressions", "Confidence and doubt", "Agreement of feedback"):
+            expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+        for span in ("Hour", "Quarter", "Day"):
+            page.get_by_role("radio", name=span, exact=True).click()
+            for title in ("Answers", "Shares of the expressions"):
+                chart = page.locator(f"[aria-label='{title} over time'], [alt='{title} over time']").first
+                expect(chart).to_be_visible()
         expect(page.get_by_role("heading", name="The model that answers now")).to_be_visible()
+
+
+def test_the_monitoring_page_tells_drift_and_shows_the_report_without_giving_it_rights(
+    browser, api, frontend, store, tmp_path
+):
+    with visit(browser, f"{frontend.address}/monitoring", tmp_path) as page:
+        expect(page.get_by_text("No drift report about this model yet")).to_be_visible()
+        model = api.client.get("/ready").json()["model_version"]
+        (tmp_path / "run").mkdir()
+        write_page(tmp_path / "run" / PAGE_FILE)
+        Image.fromarray(_face("happy", 1)).save(tmp_path / "run" / PICTURE_FILE)
+        for report in (make_report(model, -24, verdict="ok"), make_report(model, performance=make_performance())):
+            DriftReports(store).publish(report, tmp_path / "run")
+        page.reload()
+        expect(page.get_by_text("Drift: the faces look different")).to_be_visible()
+        expect(page.get_by_text("25.0 % of the faces apart, mean 0.5 → 0.25")).to_be_visible()
+        expect(page.get_by_text("Less accurate than on test")).to_be_visible()
+        expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
+        expect(page.get_by_role("heading", name="Drift reports so far")).to_be_visible()
+        expect(page.locator("iframe")).to_have_count(0)
+        page.get_by_text("Show the newest report in full").click()
+        inside = page.frame_locator("iframe[title='The drift report']")
+        expect(inside.get_by_text("Drifted Columns", exact=True)).to_be_visible()
+        inside.get_by_role("row", name="brightness").get_by_role("button").click()
+        expect(inside.locator(".js-plotly-plot").first).to_be_visible()
+        assert inside.locator("body").evaluate("() => window.origin") == "null"
+        with page.expect_download() as download:
+            page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+        assert download.value.path().read_bytes() == (tmp_path / "run" / PAGE_FILE).read_bytes()
+        assert has_no_sideways_scroll(page)
 
 
 def test_every_page_fits_a_phone(browser, frontend, drawings, tmp_path):
@@ -223,8 +270,9 @@ def test_every_page_fits_a_phone(browser, frontend, drawings, tmp_path):
         page.get_by_role("button", name="Recognise 2 pictures").click()
         expect(page.get_by_test_id("stDownloadButton")).to_be_visible()
         assert has_no_sideways_scroll(page)
-        page.goto(f"{frontend.address}/statistics")
+        page.goto(f"{frontend.address}/monitoring")
         expect(page.get_by_text("As of")).to_be_visible()
+        expect(page.get_by_text("Do the faces still look like those that the model knows?")).to_be_visible()
         assert has_no_sideways_scroll(page)
 
 

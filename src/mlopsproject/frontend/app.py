@@ -8,7 +8,7 @@ import streamlit as st
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.frontend import parts, session, theme
-from mlopsproject.frontend.views import batch, recognise, statistics
+from mlopsproject.frontend.views import batch, monitoring, recognise
 
 _TITLE = "Apparent expression"
 #: Seconds between two looks at a service that works, and at one that does not.
@@ -31,7 +31,7 @@ def main() -> None:
         [
             st.Page(recognise.page, title="Recognise", icon=":material/face:", url_path="recognise", default=True),
             st.Page(batch.page, title="Batch", icon=":material/photo_library:", url_path="batch"),
-            st.Page(statistics.page, title="Statistics", icon=":material/bar_chart:", url_path="statistics"),
+            st.Page(monitoring.page, title="Monitoring", icon=":material/monitoring:", url_path="monitoring"),
         ]
     )
     try:

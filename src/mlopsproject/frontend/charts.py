@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from typing import Literal
 
 import altair as alt
 import pandas as pd
 
-from mlopsproject.core.schemas import ClassCount, TimeBucket
+from mlopsproject.core.schemas import ClassCount
 from mlopsproject.frontend.theme import Palette
 
 _BAR = 30
 #: Room for a percentage behind the longest bar, as a share of the axis.
 _ROOM = 0.16
-_PADDING = {"left": 0, "right": 4, "top": 4, "bottom": 4}
+PADDING = {"left": 0, "right": 4, "top": 4, "bottom": 4}
 
 
 def probabilities(
@@ -50,7 +50,7 @@ def probabilities(
         rule = alt.Chart(needed).mark_rule(strokeDash=[4, 4], color=palette.line)
         layers.append(rule.encode(x=x, tooltip="text:N"))
     chart: alt.LayerChart = (
-        alt.layer(*layers).properties(height=_BAR * len(rows), padding=_PADDING).configure_view(strokeWidth=0)
+        alt.layer(*layers).properties(height=_BAR * len(rows), padding=PADDING).configure_view(strokeWidth=0)
     )
     return chart
 
@@ -76,7 +76,7 @@ def counts(classes: Sequence[ClassCount], palette: Palette) -> alt.LayerChart:
     bars = (
         alt.Chart(rows)
         .mark_bar(height=18)
-        .encode(y=y, x=x, color=_kind_colour(palette), order="order:Q", tooltip=["expression:N", "kind:N", "count:Q"])
+        .encode(y=y, x=x, color=kind_colour(palette), order="order:Q", tooltip=["expression:N", "kind:N", "count:Q"])
     )
     labels = (
         alt.Chart(totals)
@@ -85,53 +85,7 @@ def counts(classes: Sequence[ClassCount], palette: Palette) -> alt.LayerChart:
     )
     chart: alt.LayerChart = (
         alt.layer(bars, labels)
-        .properties(height=_BAR * len(totals) + 40, padding=_PADDING)
-        .configure_view(strokeWidth=0)
-    )
-    return chart
-
-
-def timeline(buckets: Sequence[TimeBucket], palette: Palette) -> alt.Chart:
-    """Answers over time, the uncertain ones apart.
-
-    Args:
-        buckets: one after the other, those without answers as well; at least one.
-        palette: colours.
-    """
-    width = buckets[1].start - buckets[0].start if len(buckets) > 1 else timedelta(minutes=1)
-    rows = pd.DataFrame(
-        [
-            {
-                "start": entry.start,
-                "end": entry.start + width,
-                "kind": kind,
-                "count": high - low,
-                "low": low,
-                "high": high,
-            }
-            for entry in buckets
-            for kind, low, high in (
-                ("answered", entry.uncertain, entry.count),
-                ("uncertain", 0, entry.uncertain),
-            )
-        ]
-    )
-    clock = "%H:%M" if width * len(buckets) <= timedelta(days=2) else "%d %b"
-    when = alt.Axis(format=clock, labelOverlap=True, tickCount=6, grid=False)
-    whole = alt.Axis(tickMinStep=1, format=",d", tickCount=4, gridOpacity=0.5)
-    tip = [alt.Tooltip("start:T", format="%d %b %H:%M", title="from"), "kind:N", "count:Q"]
-    chart: alt.Chart = (
-        alt.Chart(rows)
-        .mark_bar()
-        .encode(
-            x=alt.X("start:T", title=None, axis=when),
-            x2="end:T",
-            y=alt.Y("low:Q", title=None, axis=whole),
-            y2="high:Q",
-            color=_kind_colour(palette),
-            tooltip=tip,
-        )
-        .properties(height=240, padding=_PADDING)
+        .properties(height=_BAR * len(totals) + 40, padding=PADDING)
         .configure_view(strokeWidth=0)
     )
     return chart
@@ -156,6 +110,12 @@ def _kinds(count: int, uncertain: int) -> list[tuple[str, int]]:
     return [("answered", count - uncertain), ("uncertain", uncertain)]
 
 
-def _kind_colour(palette: Palette) -> alt.Color:
+def kind_colour(palette: Palette, orient: Literal["top", "bottom"] = "top") -> alt.Color:
+    """Colours of the column `kind`, answers and uncertain ones.
+
+    Args:
+        palette: colours.
+        orient: where the legend stands.
+    """
     scale = alt.Scale(domain=["answered", "uncertain"], range=[palette.strong, palette.doubt])
-    return alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
+    return alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None, orient=orient))

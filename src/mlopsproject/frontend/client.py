@@ -11,12 +11,14 @@ from functools import cache
 from typing import Any, Final, Literal, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from mlopsproject.core.errors import UserError, first_line
 from mlopsproject.core.schemas import (
     BatchResponse,
     Box,
+    DriftEntry,
+    DriftReport,
     ExplainResponse,
     FaceMode,
     FeedbackResponse,
@@ -31,6 +33,8 @@ from mlopsproject.frontend.settings import FrontendSettings
 #: What kind of failure it is: nothing answers, too late, refused for now, refused, an error of the service itself, no
 #: answer of this API.
 Kind = Literal["down", "slow", "busy", "refused", "failed", "foreign"]
+#: A file of a drift report.
+ReportFile = Literal["report", "picture"]
 Answer = TypeVar("Answer", bound=BaseModel)
 
 _CONNECT_SECONDS: Final = 3.0
@@ -41,6 +45,7 @@ _BUSY: Final = (429, 503)
 _GATEWAY: Final = (502, 503, 504)
 #: The service's word for an address that gave no picture; what is wrong is the address.
 _NOT_FETCHED: Final = 502
+_MEDIA_TYPES: Final[dict[ReportFile, str]] = {"report": "text/html", "picture": "image/png"}
 _AGAIN: Final = "Please try again in a moment."
 logger = logging.getLogger("mlopsproject.frontend")
 
@@ -77,6 +82,10 @@ class ApiError(UserError):
     def is_passing(self) -> bool:
         """Whether the same request may be answered later."""
         return self.kind != "refused" or self.status in (401, 403, 408)
+
+
+class _History(RootModel[list[DriftEntry]]):
+    """The newest first."""
 
 
 class ApiClient:
@@ -189,6 +198,35 @@ class ApiClient:
         document = {"prediction_id": prediction_id, "label": label}
         return self._read(self._send("POST", "feedback", json=document), FeedbackResponse)
 
+    def drift(self) -> DriftReport | None:
+        """The newest drift report about the model that answers, if there is one."""
+        response = self._send("GET", "drift")
+        if response.status_code == 404 and _problem_type(response) == "no_report":
+            return None
+        return self._read(response, DriftReport)
+
+    def drift_history(self, limit: int) -> list[DriftEntry]:
+        """The newest drift reports, about all models, the newest first.
+
+        Args:
+            limit: how many at most.
+        """
+        return self._read(self._send("GET", "drift/history", params={"limit": limit}), _History).root
+
+    def drift_file(self, identifier: str, name: ReportFile) -> bytes:
+        """A file of a drift report.
+
+        Args:
+            identifier: of the report, as the history has it.
+            name: which.
+        """
+        response = self._send("GET", f"drift/{identifier}/{name}")
+        if not response.is_success:
+            raise self._problem(response)
+        if not response.headers.get("content-type", "").startswith(_MEDIA_TYPES[name]):
+            raise self._foreign(f"{response.url.path}: no {_MEDIA_TYPES[name]}", response.status_code)
+        return response.content
+
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **options)
@@ -256,6 +294,13 @@ def _part(number: int, content: bytes) -> tuple[str, tuple[str, bytes, str]]:
 def _seconds(retry_after: str) -> float | None:
     """The header in seconds; its other form, a date, says little if clocks differ."""
     return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+
+
+def _problem_type(response: httpx.Response) -> str:
+    try:
+        return Problem.model_validate_json(response.content).type
+    except ValidationError:
+        return ""
 
 
 def _first(error: ValidationError) -> str:

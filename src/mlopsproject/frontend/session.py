@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import streamlit as st
 
 from mlopsproject.core.schemas import ModelInfo, Ready
-from mlopsproject.frontend.client import ApiClient, ApiError
+from mlopsproject.frontend.client import ApiClient, ApiError, ReportFile
 from mlopsproject.frontend.settings import FrontendSettings
 
 #: Seconds for which an answer of `/ready` is taken as true: a good one, and a bad one.
 _FRESH, _SHORT = 10.0, 2.0
-_CLIENT, _HEALTH, _MODEL = "api_client", "api_health", "api_model"
+_CLIENT, _HEALTH, _MODEL, _FILES = "api_client", "api_health", "api_model", "drift_files"
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,21 @@ def model() -> ModelInfo | None:
             return None
         st.session_state[_MODEL] = kept
     return kept
+
+
+def drift_file(identifier: str, name: ReportFile) -> bytes:
+    """A file of a drift report, asked for once; those of one report are kept.
+
+    Args:
+        identifier: of the report.
+        name: which file.
+
+    Raises:
+        ApiError: if there is none.
+    """
+    kept: tuple[str, dict[str, bytes]] | None = st.session_state.get(_FILES)
+    if kept is None or kept[0] != identifier:
+        kept = st.session_state[_FILES] = (identifier, {})
+    if name not in kept[1]:
+        kept[1][name] = client().drift_file(identifier, name)
+    return kept[1][name]

@@ -210,8 +210,8 @@ def _evidently() -> Any:
 def _register_chi_square() -> None:
     """Give Evidently the chi-square test of two samples.
 
-    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it. For 260 of them and
-    500 current ones it calls equal shares different at p < 0.01 in a third of the cases.
+    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it. For 260 of them,
+    and 500 current ones, it calls equal shares different at p < 0.01 in a third of the cases.
     """
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -11,6 +12,12 @@ from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from PIL import Image
+from tests.drift_examples import PAGE
+
+from mlopsproject.core.drift_reports import report_id
+from mlopsproject.core.schemas import DriftReport
 
 CLASSES = ("angry", "fear", "happy", "sad", "surprise")
 MODEL = "stub-0123456789ab"
@@ -135,9 +142,13 @@ def stats(total: int = 10, uncertain: int = 3, feedback: int = 4, agrees: int = 
             "count": total if number == 47 else 0,
             "uncertain": uncertain if number == 47 else 0,
             "mean_confidence": 0.8,
+            "classes": {"happy": total} if number == 47 and total else {},
+            "feedback": feedback if number == 47 else 0,
+            "feedback_agrees": agrees if number == 47 else 0,
         }
         for number in range(48)
     ]
+    answered = {"count": total, "first": buckets[47]["start"], "last": now.isoformat()}
     return Answer(
         {
             "since": (now - timedelta(days=1)).isoformat(),
@@ -148,13 +159,26 @@ def stats(total: int = 10, uncertain: int = 3, feedback: int = 4, agrees: int = 
             "mean_latency_ms": 4.2 if total else None,
             "classes": [{"label": "happy", "count": total, "uncertain": uncertain, "mean_confidence": 0.8}][:total],
             "timeline": buckets,
-            "models": {MODEL: total} if total else {},
+            "models": [{"model_version": MODEL, **answered}] if total else [],
             "feedback": feedback,
             "feedback_agrees": agrees,
             "statistics": {"brightness": 0.5, "contrast": 0.2, "sharpness": 0.1} if total else {},
             "pending": pending,
         }
     )
+
+
+def drift(report: DriftReport) -> dict[str, Says]:
+    """What the API says of a report about the model that answers: the newest, and the only one."""
+    document, identifier = report.model_dump(mode="json"), report_id(report)
+    stream = io.BytesIO()
+    Image.new("RGB", (60, 20)).save(stream, "PNG")
+    return {
+        "GET /drift": Answer(document),
+        "GET /drift/history": Answer([{"id": identifier, "report": document}]),
+        f"GET /drift/{identifier}/picture": Answer(stream.getvalue(), content_type="image/png"),
+        f"GET /drift/{identifier}/report": Answer(PAGE, content_type="text/html; charset=utf-8"),
+    }
 
 
 class StubApi:
@@ -171,6 +195,8 @@ class StubApi:
             "GET /ready": ready(),
             "GET /model": model(),
             "GET /stats": stats(),
+            "GET /drift": problem(404, "no_report", "There is no drift report about this model yet."),
+            "GET /drift/history": Answer([]),
             "POST /predict/": Answer(picture(face(box=[10, 10, 40, 40]))),
             "POST /predict/url": Answer(picture(face(box=[10, 10, 40, 40]))),
             "POST /predict/batch": self._batch,

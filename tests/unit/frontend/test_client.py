@@ -8,8 +8,10 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from tests.unit.frontend.stub_api import Answer, face, picture, problem, ready
+from tests.drift_examples import PAGE, make_report
+from tests.unit.frontend.stub_api import MODEL, Answer, drift, face, picture, problem, ready
 
+from mlopsproject.core.drift_reports import report_id
 from mlopsproject.frontend.client import ApiClient, ApiError
 from mlopsproject.frontend.settings import FrontendSettings
 
@@ -42,6 +44,29 @@ def test_the_other_requests_say_what_the_api_asks_for(api, client):
     assert api.of("/predict/url")[0].json == {"url": "https://example.org/a.jpg", "face": "all"}
     assert api.of("/feedback")[0].json == {"prediction_id": "0" * 32, "label": "sad"}
     assert api.of("/stats")[0].query == "since=2026-01-01T00%3A00%3A00%2B00%3A00"
+
+
+def test_drift_reports_are_read_with_their_files(api, client):
+    report = make_report(MODEL)
+    api.says |= drift(report)
+    assert client.drift() == report
+    (entry,) = client.drift_history(7)
+    assert (entry.id, entry.report) == (report_id(report), report)
+    assert api.of("/drift/history")[0].query == "limit=7"
+    assert client.drift_file(entry.id, "report") == PAGE
+    assert client.drift_file(entry.id, "picture").startswith(b"\x89PNG")
+
+
+def test_no_drift_report_is_an_answer_and_no_such_route_is_not(api, client):
+    assert client.drift() is None
+    api.says["GET /drift"] = problem(404, "not_found", "There is nothing here.")
+    assert failure(client.drift).status == 404
+
+
+def test_a_file_of_a_report_that_is_something_else_is_not_believed(api, client):
+    api.says["GET /drift/x/picture"] = Answer(b"<html>Welcome</html>", content_type="text/html")
+    assert failure(client.drift_file, "x", "picture").kind == "foreign"
+    assert failure(client.drift_file, "x", "report").status == 404
 
 
 def test_a_face_is_explained_by_its_box_and_a_picture_without_one_as_a_whole(api, client):

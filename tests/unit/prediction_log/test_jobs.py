@@ -19,7 +19,7 @@ from mlopsproject.log_prune import main as log_prune_command
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.rows import FeedbackRow, to_document
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.tables import to_record
+from mlopsproject.prediction_log.tables import HEAD, to_record
 
 DAY = 86_400
 

@@ -17,7 +17,6 @@ from tests.prediction_rows import ids, make_row, make_rows, spooled, stored, wai
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.prediction_log import group_writer
 from mlopsproject.prediction_log import log as log_module
-from mlopsproject.prediction_log import log as log_module
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import DatabaseDown, LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog

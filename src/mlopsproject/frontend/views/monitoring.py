@@ -1,14 +1,14 @@
-"""The third page: what the service answered lately, and the model that answers."""
+"""The third page: what the service answered lately, whether that has changed, and the model that answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
 from mlopsproject.core.schemas import ClassCount, Stats
-from mlopsproject.frontend import charts, parts, session, theme
+from mlopsproject.frontend import charts, drift_panel, parts, session, theme, time_charts
 from mlopsproject.frontend.client import ApiError
 from mlopsproject.frontend.model_facts import ModelFacts
 
@@ -17,26 +17,32 @@ _SPANS = {
     "Day": timedelta(days=1),
     "Week": timedelta(days=7),
     "Month": timedelta(days=30),
+    "Quarter": timedelta(days=91),
 }
-#: Seconds between two looks.
-_REFRESH = 5
+#: Seconds between two looks: at a day or less, at more, which changes slowly, and at the drift reports.
+_REFRESH, _SLOW, _DRIFT = 5, 30, 60
 
 
 def page() -> None:
     """Draw the page."""
-    parts.heading("Statistics", "What the service answered, of everybody and without pictures.")
+    parts.heading("Monitoring", "What the service answered, of everybody, and whether that changes.")
     span = st.segmented_control("The last", list(_SPANS), default="Day", required=True, key="span") or "Day"
+    refresh = _REFRESH if _SPANS[span] <= timedelta(days=1) else _SLOW
     info = session.model()
     facts = ModelFacts.of(info) if info else None
-    st.fragment(_live, run_every=_REFRESH)(_SPANS[span], facts.classes if facts else ())
+    st.fragment(_live, run_every=refresh)(_SPANS[span], facts.classes if facts else (), refresh)
+    st.fragment(drift_panel.show, run_every=_DRIFT)()
+    st.fragment(drift_panel.show_page)()
     if facts:
         _model(facts)
 
 
-def _live(span: timedelta, classes: Sequence[str]) -> None:
+def _live(span: timedelta, classes: Sequence[str], refresh: int) -> None:
     """The part that is drawn anew by itself."""
+    now = datetime.now(UTC)
     try:
-        stats = session.client().stats(datetime.now(UTC) - span)
+        # With both ends the stretch is no longer than its name says, and cut as finely as it can be.
+        stats = session.client().stats(now - span, now)
     except ApiError as error:
         parts.problem(error)
         return
@@ -46,9 +52,9 @@ def _live(span: timedelta, classes: Sequence[str]) -> None:
             st.markdown("### Nothing yet")
             st.markdown("No picture was recognised in this stretch of time. Recognise one and come back.")
     else:
-        _charts(stats, classes)
-    moment = datetime.now(UTC).strftime("%H:%M:%S")
-    st.caption(f"As of {moment} UTC; drawn anew every {_REFRESH} seconds.")
+        _over_time(stats, [entry.label for entry in _ordered(stats.classes, classes)])
+        _in_all(stats, classes)
+    st.caption(f"As of {now:%H:%M:%S} UTC, as all times here; drawn anew every {refresh} seconds.")
 
 
 def _figures(stats: Stats) -> None:
@@ -60,8 +66,12 @@ def _figures(stats: Stats) -> None:
         ("Faces answered", f"{stats.total:,}", "Each face of a picture counts."),
         ("Uncertain", uncertain, "Answers below the model's threshold; they count as no answer."),
         ("Mean confidence", confidence, "Mean probability of the answers."),
-        ("Mean latency", latency, "From the arrival of a picture to its answer, in the service."),
         ("Feedback agrees", agreement, f"{stats.feedback_agrees:,} of {stats.feedback:,} remarks name the answer."),
+        (
+            "Mean latency",
+            latency,
+            "From a picture's arrival to its answer, in the service; of the newest 1,000 answers.",
+        ),
         ("Rows pending", f"{stats.pending:,}", "Answers that are safe on disk and not yet in the database."),
     ]
     with st.container(horizontal=True, key="figures"):
@@ -69,28 +79,53 @@ def _figures(stats: Stats) -> None:
             st.metric(label, value, help=explanation, border=True)
 
 
-def _charts(stats: Stats, classes: Sequence[str]) -> None:
+def _over_time(stats: Stats, classes: Sequence[str]) -> None:
     colours = theme.palette()
+    for column, title, chart in zip(
+        st.columns(2, gap="large"),
+        ("Answers", "Shares of the expressions"),
+        (time_charts.timeline(stats, colours), time_charts.shares(stats, classes, colours)),
+        strict=True,
+    ):
+        with column:
+            st.markdown(f"### {title}")
+            st.altair_chart(chart, alt=f"{title} over time")
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("### Confidence and doubt")
+        st.altair_chart(time_charts.quality(stats, colours), alt="Mean confidence and uncertain answers over time")
+    with right:
+        st.markdown("### Agreement of feedback")
+        if stats.feedback:
+            st.altair_chart(time_charts.agreement(stats, colours), alt="Agreement of feedback over time")
+            labels = f"{stats.feedback_agrees:,} of {stats.feedback:,} labels name what the model said."
+            st.caption(f"{labels} Who gives feedback chooses the faces, so that it is no accuracy.")
+        else:
+            st.markdown("Nobody said in this stretch of time what a face looks like to them.")
+
+
+def _in_all(stats: Stats, classes: Sequence[str]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("### By expression")
-        st.altair_chart(charts.counts(_ordered(stats.classes, classes), colours), alt="Answers by expression")
+        st.altair_chart(charts.counts(_ordered(stats.classes, classes), theme.palette()), alt="Answers by expression")
     with right:
-        st.markdown("### Over time")
-        st.altair_chart(charts.timeline(stats.timeline, colours), alt="Answers over time")
-    with left:
         st.markdown("### Models that answered")
-        lines = [f"- {parts.plain(name)}: **{count:,}**" for name, count in _by_count(stats.models)]
-        st.markdown("\n".join(lines))
-    with right:
-        st.markdown("### The faces, on average")
+        st.markdown(
+            "\n".join(
+                f"- {parts.plain(model.model_version)}: **{model.count:,}**, from {_moment(model.first)} to "
+                f"{_moment(model.last)}"
+                for model in stats.models
+            )
+        )
+        st.markdown("### The newest faces, on average")
         means = [f"- {parts.plain(name)}: **{value:.2f}**" for name, value in stats.statistics.items()]
         st.markdown("\n".join(means))
         st.caption("As the model sees them, each on a scale from 0 to 1.")
 
 
-def _by_count(models: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(models.items(), key=lambda item: -item[1])
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%d %b %H:%M}"
 
 
 def _ordered(counts: Sequence[ClassCount], classes: Sequence[str]) -> list[ClassCount]:
