@@ -122,7 +122,7 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed, latency, or a bundle against its checkpoint (what=train, import, parity, latency or serving)."""
+    """Measure speed, parity or power (what=train, import, parity, latency, serving, drift, drift_log or stats)."""
     _job(c, "benchmark", override)
 
 

@@ -1,4 +1,4 @@
-"""Measure speed and parity: `python -m mlopsproject.benchmark what=train|import|parity|latency|serving|drift|stats`."""
+"""Measure speed, parity and power: `python -m mlopsproject.benchmark what=NAME`; `WHAT` lists the names."""
 
 from __future__ import annotations
 
@@ -79,6 +79,13 @@ def _stats(settings: dict[str, Any]) -> dict[str, Any]:
     return benchmark_stats(**settings)
 
 
+def _drift_log(settings: dict[str, Any]) -> dict[str, Any]:
+    # The prediction log's libraries.
+    from mlopsproject.load.drift_benchmark import benchmark_drift_log
+
+    return benchmark_drift_log(**settings)
+
+
 def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     # A server's libraries, and a second for them.
     from mlopsproject.load.serving_benchmark import benchmark_serving
@@ -93,6 +100,7 @@ WHAT = {
     "latency": _latency,
     "serving": _serving,
     "drift": _drift,
+    "drift_log": _drift_log,
     "stats": _stats,
 }
 

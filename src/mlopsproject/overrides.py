@@ -87,7 +87,7 @@ _WORDS = {"trainer.devices": {"auto"}, "trainer.deterministic": {"warn"}}
 
 
 def check_kinds(config: DictConfig, usual: DictConfig, overrides: list[str]) -> None:
-    """Refuse a word where the default is a number or a truth value, and a single value where it is a list.
+    """Refuse a word for a number or a truth value, and a single value for a list or a group.
 
     Args:
         config: as composed.
@@ -102,6 +102,9 @@ def check_kinds(config: DictConfig, usual: DictConfig, overrides: list[str]) -> 
         value, default = OmegaConf.select(config, key), OmegaConf.select(usual, key)
         if isinstance(value, str) and value not in _WORDS.get(key, ()) and isinstance(default, int | float):
             raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
+        if OmegaConf.is_dict(default) and not OmegaConf.is_dict(value):
+            first = next(iter(default), "KEY")
+            raise ConfigError(f"{key}={value} is not possible: {key} is a group.", f"Set its keys, as {key}.{first}=….")
         if OmegaConf.is_list(default) and isinstance(value, str | int | float):
             raise ConfigError(f"{key}={value} is not a list.", f"Write '{key}=[{value}]'.")
 

@@ -6,7 +6,7 @@ How long they take is the benchmark's to print: a busy machine must not fail a t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import pytest
 from sqlalchemy import inspect
 from tests.integration.postgres import PostgresServer
 
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.schemas import Stats
+from mlopsproject.load.drift_benchmark import benchmark_drift_log
 from mlopsproject.load.generated_log import GeneratedLog
 from mlopsproject.load.stats_benchmark import benchmark_stats
 from mlopsproject.prediction_log.database import Database
@@ -25,6 +27,7 @@ from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.stats import stats
 from mlopsproject.prediction_log.tables import predictions
 
+ROOT = Path(__file__).parents[2]
 UNTIL = datetime(2026, 3, 31, 12, tzinfo=UTC)
 COLUMNS = {name: place for place, name in enumerate(predictions.columns.keys())}
 
@@ -160,3 +163,21 @@ def test_a_postgresql_database_is_left_as_it_was(server: PostgresServer) -> None
 def test_what_cannot_be_measured_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         benchmark_stats(**{"rows": 10, **settings})
+
+
+@pytest.mark.slow
+def test_the_drift_benchmark_runs_the_job_over_both_databases(server: PostgresServer) -> None:
+    figures = benchmark_drift_log(
+        store=str(ROOT / "models"), rows=2000, remarks=150, database_url=server.create_database()
+    )
+    for name in ("SQLite", "PostgreSQL"):
+        assert figures[name]["seconds"] > 1
+        assert figures[name]["megabytes"] > 100
+    assert all(bar["met"] in (True, False) for bar in figures["bars"].values())
+    assert len(figures["bars"]) == 4
+
+
+def test_the_drift_benchmark_says_why_the_job_failed(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    with pytest.raises(DataError, match=r"ended with 1: .*no reference\.parquet"):
+        benchmark_drift_log(bundle=str(bundle.path), store=str(tmp_path), rows=1000, remarks=0)

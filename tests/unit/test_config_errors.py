@@ -40,6 +40,10 @@ from mlopsproject.core.errors import ConfigError, DataError
         ("epochs", "cannot read the override 'epochs'. Write key=value"),
         ("epochs=many", "epochs=many is not a number."),
         ("callbacks.ema=auto", "callbacks.ema=auto is not a number."),
+        (
+            "store=models",
+            "store=models is not possible: store is a group. Set its keys, as store.uri=….",
+        ),
         ("data.mean=0.5", "data.mean=0.5 is not a list. Write 'data.mean=[0.5]'."),
         ("data.size=large", "data.size=large is not a number."),
         ("wandb.enabled=yes", "wandb.enabled=yes is not true or false."),

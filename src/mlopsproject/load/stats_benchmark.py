@@ -66,7 +66,7 @@ def benchmark_stats(
     log = GeneratedLog(rows, until.timestamp(), days, models, remarks)
     figures: dict[str, Any] = {"machine": cpu_name(), "rows": rows, "feedback": min(remarks, rows), "models": models}
     bars = {}
-    with _databases(database_url) as databases:
+    with temporary_databases(database_url) as databases:
         for name, database in databases.items():
             figures[name] = _measure(name, database, log, rounds)
             measured = figures[name][f"{_ALL}, s"]
@@ -104,8 +104,8 @@ def _measure(name: str, database: Database, log: GeneratedLog, rounds: int) -> d
 
 
 @contextmanager
-def _databases(database_url: str | None) -> Iterator[dict[str, Database]]:
-    """Migrated databases without rows, by name; they are gone afterwards."""
+def temporary_databases(database_url: str | None) -> Iterator[dict[str, Database]]:
+    """Migrated databases without rows, by name: SQLite, and PostgreSQL where one is named. They are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="benchmark-stats-") as folder:
         settings = LogSettings(data_dir=Path(folder), database_url=None)
         migrate(settings)
