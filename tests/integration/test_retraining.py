@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.prediction_rows import make_row
 
 from mlopsproject.config import load_config, values
 from mlopsproject.core.bundle import Bundle, seal_bundle
@@ -27,6 +29,11 @@ from mlopsproject.monitoring import retraining as module
 from mlopsproject.monitoring.comparison import Comparison
 from mlopsproject.monitoring.retraining import Retraining
 from mlopsproject.monitoring.retraining_settings import STEPS, Outcome
+from mlopsproject.prediction_log.database import Database
+from mlopsproject.prediction_log.migrate import migrate
+from mlopsproject.prediction_log.rows import to_document
+from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.tables import to_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,6 +198,21 @@ def test_an_orchestrator_calls_the_steps_one_by_one_in_their_order(
         assert retrain("new_data=drifted", f"step={step}").done == STEPS[:number]
     with pytest.raises(ConfigError, match="step='tran' is unknown; did you mean 'train'"):
         retrain("new_data=drifted", "step=tran")
+
+
+def test_drift_of_the_log_is_a_reason_too(
+    retrain: Callable[..., Outcome], bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "serving"))
+    log = LogSettings(data_dir=tmp_path / "serving")
+    migrate(log)
+    rng = np.random.default_rng(0)
+    rows = [make_row(model_version=bundle.name, brightness=float(rng.uniform(0, 0.2))) for _ in range(200)]
+    Database(log.url).insert([to_record(to_document(row)) for row in rows])
+    outcome = retrain("new_data=same", "trigger=log", "step=check")
+    assert outcome.done == ("check",)
+    assert outcome.report is not None
+    assert (outcome.report.source, outcome.report.verdict) == ("log", "drift")
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(retrain: Callable[..., Outcome], trainer: Trainer) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlopsproject.core.checks import check_choice, check_flag, check_whole
 from mlopsproject.core.drift_reports import DRIFT_FILE, PAGE_FILE, PICTURE_FILE, DriftReports
-from mlopsproject.core.errors import BundleError, ConfigError
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.face_inputs import FACES_WANTED
 from mlopsproject.core.files import atomic_file
 from mlopsproject.core.predictor import Predictor
@@ -94,7 +94,7 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
         alpha=detection_settings.alpha,
         drifted_share=len(detection.drifted) / len(detection.columns) if detection.columns else None,
         columns=detection.columns,
-        performance=judge_performance(current, _baseline(predictor), decay),
+        performance=judge_performance(current, predictor.bundle, decay),
         report=str(output),
         seconds=0.0,
     )
@@ -157,16 +157,6 @@ def _read_current(
     return from_pictures(
         name, predictor, settings["faces"], shown=SHOWN_FACES, seed=seed, progress=settings["progress"]
     )
-
-
-def _baseline(predictor: Predictor) -> float:
-    """Accuracy that the bundle reached on its test split."""
-    try:
-        return float(predictor.bundle.metrics()["accuracy"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise BundleError(
-            f"metrics.json of {predictor.model_version} names no accuracy.", "Export it again."
-        ) from error
 
 
 def _faces(settings: Mapping[str, Any], predictor: Predictor, current: Current) -> list[tuple[str, NDArray[np.uint8]]]:

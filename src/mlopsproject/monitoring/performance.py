@@ -7,6 +7,8 @@ from typing import Final
 import pandas as pd
 from scipy.stats import binomtest, chi2_contingency, ks_2samp
 
+from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.errors import BundleError
 from mlopsproject.core.schemas import Performance, PerformanceVerdict
 from mlopsproject.monitoring.current import Current
 from mlopsproject.monitoring.settings import DecaySettings
@@ -17,7 +19,7 @@ _SELECTION_ALPHA: Final = 0.01
 _ENOUGH: Final = 20
 
 
-def judge_performance(current: Current, baseline: float, settings: DecaySettings) -> Performance | None:
+def judge_performance(current: Current, bundle: Bundle, settings: DecaySettings) -> Performance | None:
     """Compare the accuracy on labelled faces with what the bundle reached on test.
 
     The interval is Wilson's. Decay is when all of it lies more than the margin below the baseline. Labels of people who
@@ -27,15 +29,18 @@ def judge_performance(current: Current, baseline: float, settings: DecaySettings
 
     Args:
         current: the faces.
-        baseline: accuracy of the bundle on its test split, 0-1.
+        bundle: whose accuracy on its test split is the baseline.
         settings: when it counts.
 
     Returns:
         `None` if the source has no labels by its nature (a folder of pictures).
+
+    Raises:
+        BundleError: if the bundle's metrics name no accuracy.
     """
     if current.labelled is None:
         return None
-    labelled = current.labelled
+    labelled, baseline = current.labelled, _baseline(bundle)
     correct = labelled["predicted"] == labelled["label"]
     labels, agreeing = len(labelled), int(correct.sum())
     low = high = accuracy = None
@@ -80,6 +85,14 @@ def selection_p_value(labelled: pd.DataFrame, others: pd.DataFrame) -> float | N
     by_class = float(chi2_contingency(counts.fillna(0).to_numpy()).pvalue) if len(counts) > 1 else 1.0
     by_confidence = float(ks_2samp(labelled["confidence"], others["confidence"]).pvalue)
     return min(1.0, 2 * min(by_class, by_confidence))
+
+
+def _baseline(bundle: Bundle) -> float:
+    """Accuracy that the bundle reached on its test split, 0-1."""
+    try:
+        return float(bundle.metrics()["accuracy"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"metrics.json of {bundle.name} names no accuracy.", "Export it again.") from error
 
 
 def _verdict(

@@ -7,10 +7,25 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from mlopsproject.core.errors import BundleError
 from mlopsproject.monitoring.current import Current
 from mlopsproject.monitoring.performance import judge_performance, selection_p_value
 from mlopsproject.monitoring.settings import DecaySettings
 
+
+class Known:
+    """A bundle that was right on 75 % of its test images."""
+
+    name = "known-0123456789ab"
+
+    def __init__(self, **metrics: float) -> None:
+        self._metrics = metrics
+
+    def metrics(self) -> dict[str, float]:
+        return self._metrics
+
+
+BUNDLE = Known(accuracy=0.75)
 SETTINGS = DecaySettings(min_labels=100, margin=0.03, confidence=0.95)
 
 
@@ -27,32 +42,32 @@ def feedback(given: pd.DataFrame, others: pd.DataFrame | None = None) -> Current
 
 
 def test_the_interval_is_wilsons_and_decay_means_all_of_it_is_too_low() -> None:
-    found = judge_performance(feedback(labelled(300, 204)), 0.75, SETTINGS)
+    found = judge_performance(feedback(labelled(300, 204)), BUNDLE, SETTINGS)
     assert found is not None
     expected = binomtest(204, 300).proportion_ci(0.95, method="wilson")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.accuracy == pytest.approx(0.68)
     # 73 % at most against 75 % less 3 points: not far enough.
     assert found.verdict == "ok"
-    lower = judge_performance(feedback(labelled(300, 150)), 0.75, SETTINGS)
+    lower = judge_performance(feedback(labelled(300, 150)), BUNDLE, SETTINGS)
     assert lower is not None
     assert lower.verdict == "decay"
     assert "random sample" in lower.note
 
 
 def test_too_few_labels_say_so() -> None:
-    found = judge_performance(feedback(labelled(99, 0)), 0.75, SETTINGS)
+    found = judge_performance(feedback(labelled(99, 0)), BUNDLE, SETTINGS)
     assert found is not None
     assert found.verdict == "not_enough_data"
     assert "99 labels are too few" in found.note
-    none = judge_performance(feedback(labelled(0, 0)), 0.75, SETTINGS)
+    none = judge_performance(feedback(labelled(0, 0)), BUNDLE, SETTINGS)
     assert none is not None
     assert (none.verdict, none.accuracy, none.labels) == ("not_enough_data", None, 0)
 
 
 def test_labels_of_the_doubtful_answers_prove_no_decay() -> None:
     """People who click when an answer looks wrong would raise the alarm for ever."""
-    found = judge_performance(feedback(labelled(300, 30, confidence=0.4)), 0.75, SETTINGS)
+    found = judge_performance(feedback(labelled(300, 30, confidence=0.4)), BUNDLE, SETTINGS)
     assert found is not None
     assert found.verdict == "chosen_labels"
     assert found.selection_p_value is not None
@@ -62,7 +77,7 @@ def test_labels_of_the_doubtful_answers_prove_no_decay() -> None:
 
 def test_labels_of_one_class_only_are_chosen_too() -> None:
     given = labelled(300, 30)
-    found = judge_performance(feedback(given[given["predicted"] == "sad"]), 0.75, SETTINGS)
+    found = judge_performance(feedback(given[given["predicted"] == "sad"]), BUNDLE, SETTINGS)
     assert found is not None
     assert found.verdict == "chosen_labels"
 
@@ -73,7 +88,7 @@ def test_a_random_sample_is_taken_for_one() -> None:
 
 
 def test_without_enough_other_faces_there_is_no_telling_whether_labels_were_chosen() -> None:
-    found = judge_performance(feedback(labelled(200, 20), labelled(5, 0)), 0.75, SETTINGS)
+    found = judge_performance(feedback(labelled(200, 20), labelled(5, 0)), BUNDLE, SETTINGS)
     assert found is not None
     assert found.selection_p_value is None
     assert found.verdict == "decay"
@@ -81,12 +96,18 @@ def test_without_enough_other_faces_there_is_no_telling_whether_labels_were_chos
 
 
 def test_a_data_set_is_labelled_as_a_whole() -> None:
-    found = judge_performance(Current("dataset", pd.DataFrame(), 0, labelled=labelled(200, 20)), 0.75, SETTINGS)
+    found = judge_performance(Current("dataset", pd.DataFrame(), 0, labelled=labelled(200, 20)), BUNDLE, SETTINGS)
     assert found is not None
     assert (found.source, found.verdict, found.selection_p_value) == ("dataset", "decay", None)
     assert sum(count for count, _ in found.per_class.values()) == 200
     assert sum(agreeing for _, agreeing in found.per_class.values()) == 20
 
 
+def test_a_bundle_without_accuracy_is_a_clear_error_where_it_is_needed() -> None:
+    with pytest.raises(BundleError, match="names no accuracy"):
+        judge_performance(feedback(labelled(300, 150)), Known(), SETTINGS)
+    assert judge_performance(Current("pictures", pd.DataFrame(), 0), Known(), SETTINGS) is None
+
+
 def test_pictures_have_no_labels() -> None:
-    assert judge_performance(Current("pictures", pd.DataFrame(), 0), 0.75, SETTINGS) is None
+    assert judge_performance(Current("pictures", pd.DataFrame(), 0), BUNDLE, SETTINGS) is None
