@@ -102,7 +102,9 @@ def check_kinds(config: DictConfig, usual: DictConfig, overrides: list[str]) -> 
         value, default = OmegaConf.select(config, key), OmegaConf.select(usual, key)
         if isinstance(value, str) and value not in _WORDS.get(key, ()) and isinstance(default, int | float):
             raise ConfigError(f"{key}={value} is not {'true or false' if isinstance(default, bool) else 'a number'}.")
-        if OmegaConf.is_dict(default) and not OmegaConf.is_dict(value):
+        # A group with files may be left out as a whole, as in logger=null.
+        left_out = value is None and (config_folder() / key).is_dir()
+        if OmegaConf.is_dict(default) and not OmegaConf.is_dict(value) and not left_out:
             first = next(iter(default), "KEY")
             raise ConfigError(f"{key}={value} is not possible: {key} is a group.", f"Set its keys, as {key}.{first}=….")
         if OmegaConf.is_list(default) and isinstance(value, str | int | float):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from tests.prediction_rows import make_row
 
+from mlopsproject import retrain as job
 from mlopsproject.config import load_config, values
 from mlopsproject.core.bundle import Bundle, seal_bundle
 from mlopsproject.core.errors import ConfigError, UserError
@@ -187,6 +188,31 @@ def test_another_gate_compares_again_and_trains_nothing(
     assert again.promoted is not None
     assert again.folder == kept_aside.folder
     assert len(trainer.calls) == 1
+
+
+def test_the_job_prints_the_comparison_and_what_was_decided(
+    retrain: Callable[..., Outcome],
+    trainer: Trainer,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(job, "_train", trainer)
+    fixed = ["alias=live", f"store.uri={tmp_path}/models", f"data.root={data}", "progress=false"]
+
+    def said(*overrides: str) -> str:
+        job.retrain(load_config("retrain", [*fixed, *overrides]))
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "No reason to retrain" in said("new_data=same")
+    assert "Next: step=merge Steps done: check." in said("new_data=drifted", "step=check")
+    kept_aside = said("new_data=drifted")
+    assert "Kept aside: sample-r" in kept_aside
+    assert "new data" in kept_aside
+    monkeypatch.setattr(module, "compare_models", better)
+    assert "is better; step=promote moves live" in said("new_data=drifted", "gate.seed=1", "step=compare")
+    assert "Back again: uv run invoke rollback -o alias=live" in said("new_data=drifted", "gate.seed=1")
 
 
 def test_an_orchestrator_calls_the_steps_one_by_one_in_their_order(
