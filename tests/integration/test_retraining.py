@@ -322,6 +322,7 @@ def test_mistakes_are_answered_before_any_work(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_whole_loop_killed_everywhere_promotes_a_better_model_and_not_a_worse_one(
     trainer: Trainer, bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -141,7 +141,7 @@ def domain_scores(
 
 
 def distance(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
-    """How far two samples are apart, 0-1: the share of faces that would have to change to make them equal.
+    """How far two samples are apart, 0-1: the least share of faces that would have to change to make them equal.
 
     Numbers: the largest gap of the cumulative distributions (Kolmogorov-Smirnov). Classes: half the sum of the
     differences of their shares (total variation).

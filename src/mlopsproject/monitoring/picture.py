@@ -70,7 +70,7 @@ def _draw_distances(part: SubFigure, report: DriftReport) -> None:
     axes.set(xlim=(0, max(0.3, 1.25 * max(column.distance for column in columns))))
     axes.set_title("How far each column moved")
     rule = f"red: more than the dashed line, and p below {columns[0].threshold:.2g}"
-    axes.set_xlabel(f"share of the faces that would have to change; {rule}")
+    axes.set_xlabel(f"least share of the faces that would have to change; {rule}")
     axes.tick_params(axis="y", labelcolor=INK)
     axes.grid(visible=False, axis="y")
 
