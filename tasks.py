@@ -69,8 +69,9 @@ def compare(c, override):
 @task(iterable=["override"], help=OVERRIDES)
 def drift(c, override):
     """Compare current faces with a bundle's reference (bundle=, current= a folder, dataset:NAME or log)."""
-    if not any(text.startswith("current=") for text in override) or "current=drift_data" in override:
-        _pull(c, "drift_data")
+    current = next((text.removeprefix("current=") for text in override if text.startswith("current=")), "drift_data")
+    if current.removeprefix("dataset:").rstrip("/") in ("train_data", "drift_data"):
+        _pull(c, current.removeprefix("dataset:").rstrip("/"))
     _job(c, "drift", override)
 
 
