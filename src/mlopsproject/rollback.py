@@ -12,7 +12,8 @@ from mlopsproject.core.promotion import Promotion, roll_back
 def rollback(config: DictConfig) -> Promotion:
     """Roll back as the config says and print what changed."""
     settings = values(config)
-    found = roll_back(str(require(settings, "alias")), settings["store"]["uri"], settings["to"])
+    to = None if settings["to"] is None else str(settings["to"])
+    found = roll_back(str(require(settings, "alias")), settings["store"]["uri"], to)
     checked = ", ".join(found.checked)
     word = "rolled back" if found.old != found.new else "unchanged"
     Console().print(f"{found} ({word}; tested: {checked})", soft_wrap=True, highlight=False)

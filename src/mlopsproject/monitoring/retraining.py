@@ -223,7 +223,7 @@ class Retraining:
         One that was begun and is not finished goes on, though the alias may have moved; else there is one for each
         bundle in production.
         """
-        root = Path(self._settings["runs"]) / f"{self._old.name}-{self._new.name}-{self._key}"
+        root = Path(str(self._settings["runs"])) / f"{self._old.name}-{self._new.name}-{self._key}"
         for start in sorted(root.glob(f"*/{_START}")):
             begun = json.loads(start.read_text(encoding="utf-8"))["production"]
             moved_on = self._store.get_alias(self._settings["alias"])

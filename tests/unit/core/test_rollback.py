@@ -89,6 +89,12 @@ def test_an_unknown_alias_is_a_clear_error(store: Store) -> None:
         roll_back("lvie", store.uri)
 
 
+def test_what_no_bundle_is_called_is_a_clear_error(store: Store) -> None:
+    holders(store, "a", "b")
+    with pytest.raises(StoreError, match="has no bundle or alias '5'"):
+        rollback(load_config("rollback", ["alias=live", f"store.uri={store.uri}", "to=5"]))
+
+
 def test_the_job_says_what_it_did(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     holders(store, "a", "b")
     rollback(load_config("rollback", ["alias=live", f"store.uri={store.uri}"]))
