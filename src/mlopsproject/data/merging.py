@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.data.items import Item
@@ -23,7 +24,8 @@ def merged_source(folders: Sequence[Path]) -> str:
     Args:
         folders: `data/<name>` of each; the first one's images keep their splits.
     """
-    return MERGED_PREFIX + _BETWEEN.join(folder.as_posix() for folder in folders)
+    # A path may have the sign that stands between two.
+    return MERGED_PREFIX + _BETWEEN.join(quote(folder.as_posix()) for folder in folders)
 
 
 def open_merged(given: str) -> MergedSource:
@@ -37,7 +39,7 @@ def open_merged(given: str) -> MergedSource:
     """
     from mlopsproject.data.originals import open_origin
 
-    folders = [Path(part) for part in given.removeprefix(MERGED_PREFIX).split(_BETWEEN) if part]
+    folders = [Path(unquote(part)) for part in given.removeprefix(MERGED_PREFIX).split(_BETWEEN) if part]
     names = [folder.name for folder in folders]
     if len(folders) < 2 or len(set(names)) < len(names):
         raise DataError(

@@ -115,6 +115,15 @@ def test_a_merged_data_set_opens_at_any_size_from_both_sources(draw: Callable[..
     assert (np.asarray(dataset.images) == np.concatenate([part.images for part in parts])).all()
 
 
+def test_any_path_may_lead_to_the_data_sets(draw: Callable[..., Path], tmp_path: Path) -> None:
+    draw("old", 0)
+    draw("new", 1)
+    place = tmp_path / "a+b, 50 % ä"
+    (tmp_path / "data").rename(place)
+    import_dataset(merged_source([place / "old", place / "new"]), "both", root=place, workers=1, progress=False)
+    assert len(splits_by_path(place / "both")) == 80
+
+
 def test_a_merged_data_set_can_be_merged_again(draw: Callable[..., Path], tmp_path: Path) -> None:
     first = merge(tmp_path, draw("old", 0), draw("new", 1))
     second = splits_by_path(merge(tmp_path, first, draw("newer", 2), name="all"))
