@@ -6,6 +6,7 @@ Exit codes: 0 done, whatever was decided, 1 error, 4 too few faces to tell wheth
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -25,7 +26,7 @@ def retrain(config: DictConfig) -> Outcome:
     console = Console()
     if outcome.comparison is not None:
         console.print(_table(outcome.comparison))
-    console.print(_decision(outcome, settings["alias"]), soft_wrap=True, highlight=False, markup=False)
+    console.print(_decision(outcome, settings), soft_wrap=True, highlight=False, markup=False)
     console.print(f"Steps done: {', '.join(outcome.done) or 'none'}. Folder: {outcome.folder}", soft_wrap=True)
     if outcome.comparison is not None:
         console.print(f"Report: {outcome.folder / PAGE_FILE}", soft_wrap=True, highlight=False)
@@ -40,11 +41,12 @@ def _train(overrides: list[str], output: Path) -> None:
         train(load_config("train", overrides), output)
 
 
-def _decision(outcome: Outcome, alias: str) -> str:
+def _decision(outcome: Outcome, settings: dict[str, Any]) -> str:
+    alias = settings["alias"]
     if outcome.stopped:
         return outcome.stopped
     if outcome.promoted:
-        back = f"Back again: uv run invoke rollback -o alias={alias}"
+        back = f"Back again: uv run invoke rollback -o alias={alias} -o store.uri={settings['store']['uri']}"
         return f"Promoted: {alias}: {outcome.production} -> {outcome.promoted}. {back}"
     if outcome.comparison is None:
         return f"Next: step={STEPS[len(outcome.done)]}"

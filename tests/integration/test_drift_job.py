@@ -76,7 +76,7 @@ def test_clean_sample_faces_are_no_drift_to_the_model_that_knows_them(run: Calla
 def test_faces_of_another_camera_are_drift_and_the_report_shows_them(
     run: Callable[..., DriftReport], store: Path, tmp_path: Path
 ) -> None:
-    report = run("current=drift_data")
+    report = run("current=drift_data", "publish=true")
     assert (report.verdict, exit_code(report)) == ("drift", 3)
     assert report.drifted_share == 1.0
     assert {column.column for column in report.columns if column.drifted} >= {*STATISTICS, "embedding", "predicted"}
@@ -89,6 +89,16 @@ def test_faces_of_another_camera_are_drift_and_the_report_shows_them(
     # Where the API looks for it.
     assert DriftReports(store).latest(report.bundle) == report
     assert Path(report.report).is_relative_to(store)
+
+
+def test_only_reports_of_the_log_are_published_unasked(
+    run: Callable[..., DriftReport], fill_log: Callable[..., Database], store: Path
+) -> None:
+    run("current=drift_data")
+    assert DriftReports(store).ids() == []
+    fill_log(150, 1)
+    run("current=log")
+    assert len(DriftReports(store).ids()) == 1
 
 
 def test_labels_of_a_data_set_show_decay(run: Callable[..., DriftReport]) -> None:

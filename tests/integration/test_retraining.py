@@ -117,6 +117,25 @@ def test_what_production_was_trained_on_is_not_learnt_again(
     assert trainer.calls == []
 
 
+def test_steps_after_a_check_without_a_reason_end_well_with_that_reason(
+    retrain: Callable[..., Outcome], trainer: Trainer
+) -> None:
+    assert "No reason to retrain" in str(retrain("new_data=same", "step=check").stopped)
+    for step in ("merge", "train", "promote"):
+        assert "No reason to retrain" in str(retrain("new_data=same", f"step={step}").stopped)
+    assert trainer.calls == []
+    assert retrain("new_data=same", "step=check", "force=true").done == ("check",)
+    assert retrain("new_data=same", "step=merge", "force=true").done == ("check", "merge")
+
+
+def test_new_data_join_what_production_was_trained_on_and_nothing_else(
+    retrain: Callable[..., Outcome], data: Path
+) -> None:
+    """Another data set's test split would not be production's."""
+    with pytest.raises(UserError, match=r"was trained on data set 'train_data' .* and .*drifted is another one"):
+        retrain("new_data=same", "data.name=drifted")
+
+
 def test_an_equal_model_is_kept_aside_and_nothing_is_done_twice(
     retrain: Callable[..., Outcome], trainer: Trainer, bundle: Bundle, tmp_path: Path, data: Path
 ) -> None:
@@ -151,12 +170,22 @@ def test_training_is_told_what_it_needs_and_force_goes_on_without_a_reason(
     assert f"model.init_from={bundle.name}" in given
     # A whole and possible config.
     config = values(load_config("train", given))
+    assert config["epochs"] == 3
     assert config["data"]["name"].startswith("train_data-same-")
     assert config["bundle_name"].startswith("sample-r")
 
 
 def better(*_: Any, **__: Any) -> Comparison:
-    part = {"images": 100, "seen": 0, "production": 0.5, "candidate": 0.9, "difference": 0.4, "low": 0.3, "high": 0.5}
+    part = {
+        "images": 100,
+        "groups": 100,
+        "seen": 0,
+        "production": 0.5,
+        "candidate": 0.9,
+        "difference": 0.4,
+        "low": 0.3,
+        "high": 0.5,
+    }
     names = {"production": "a", "candidate": "b", "data": "d"}
     parts = {"old": {**part, "per_class": {}}, "new": {**part, "per_class": {}}}
     limits = {"margin": 0.02, "confidence": 0.95, "min_test": 20}
@@ -175,6 +204,10 @@ def test_a_better_model_takes_the_alias_and_can_be_rolled_back(
     assert outcome.promoted is not None
     assert holder(trainer, tmp_path) == outcome.promoted
     assert roll_back("live", tmp_path / "models").new == bundle.name
+    again = retrain("new_data=drifted")
+    assert again.promoted is None
+    assert again.stopped is not None
+    assert f"{outcome.promoted} was promoted, and rolled back since: the alias holds {bundle.name}" in again.stopped
 
 
 def test_another_gate_compares_again_and_trains_nothing(
@@ -306,7 +339,9 @@ def test_two_at_once_do_not_work_on_the_same(
     ("overrides", "said"),
     [
         ([], "new_data= is missing"),
-        (["new_data=train_data"], "is data.name, too"),
+        (["new_data=train_data"], "is what production was trained on"),
+        (["new_data=drifted", "data.name=null", "data.root=null"], "data.root=None is not possible"),
+        (["new_data=drifted", "runs=5"], "runs=5 is not possible"),
         (["new_data=nothing"], "No data set 'nothing'"),
         (["new_data=drifted", "train.experiment=smaple"], "smaple"),
         (["new_data=drifted", "trigger=moon"], "trigger='moon' is unknown"),

@@ -47,11 +47,26 @@ def read_history(content: bytes | None) -> list[AliasChange]:
 def previous(changes: Sequence[AliasChange], current: str) -> str | None:
     """The bundle that an alias held before it moved on to the one that it holds now, if that is known.
 
-    Changes that went back are passed over, so that going back twice goes back further.
+    The moves are played through: one on adds a bundle, one back takes away what came after the bundle it went to. So
+    going back twice goes back further, and never in a circle.
 
     Args:
         changes: the oldest first.
         current: name of the bundle that the alias holds.
     """
-    moves = (change for change in reversed(changes) if change.bundle == current and not change.rollback)
-    return next((change.before for change in moves if change.before is not None), None)
+    held: list[str] = []
+    for change in changes:
+        if not held and change.before is not None:
+            held.append(change.before)
+        if change.rollback and change.bundle in held[:-1]:
+            del held[_last(held[:-1], change.bundle) + 1 :]
+        else:
+            held.append(change.bundle)
+    # A change that was noted and then failed is at the end, and not what the alias holds.
+    if current in held:
+        del held[_last(held, current) + 1 :]
+    return held[-2] if len(held) > 1 and held[-1] == current else None
+
+
+def _last(names: Sequence[str], name: str) -> int:
+    return len(names) - 1 - list(reversed(names)).index(name)

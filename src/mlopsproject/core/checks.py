@@ -77,6 +77,16 @@ def check_flag(key: str, value: object) -> None:
         raise ConfigError(f"{key}={value!r} is not possible.", "Give true or false.")
 
 
+def check_text(key: str, value: object) -> None:
+    """Refuse what is no text, or an empty one.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{key}={value!r} is not possible.", "Give a name or a path.")
+
+
 def check_channels(key: str, value: object) -> None:
     """Refuse what is neither gray nor colour.
 

@@ -18,6 +18,7 @@ from mlopsproject.core.checks import check_number, check_whole
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.manifest import column
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.pages import file_uri, write_page
 from mlopsproject.evaluation.style import GREEN, INK, RED, figure
@@ -26,6 +27,8 @@ from mlopsproject.evaluation.twins import find_training_twins
 COMPARISON_FILE: Final = "comparison.json"
 PAGE_FILE: Final = "report.html"
 PLOT_FILE: Final = "comparison.png"
+#: Resamples that are computed at a time.
+_BATCH: Final = 100
 Mask = NDArray[np.bool_]
 
 
@@ -37,7 +40,7 @@ class Gate:
         margin: accuracy on the old test split that it may lose, 0-1.
         confidence: of the intervals of the differences, 0-1, two-sided.
         samples: of the bootstrap.
-        min_test: fewer test images of either part decide nothing.
+        min_test: fewer different test images of either part decide nothing; twins count once.
         seed: of the bootstrap.
     """
 
@@ -56,9 +59,9 @@ class Gate:
         """
         check_number("gate.margin", settings["margin"], highest=1)
         check_number("gate.confidence", settings["confidence"], highest=1, open_ends=True)
-        check_whole("gate.samples", settings["samples"], lowest=100)
+        check_whole("gate.samples", settings["samples"], lowest=100, highest=100_000)
         check_whole("gate.min_test", settings["min_test"], lowest=2)
-        check_whole("gate.seed", settings["seed"], lowest=0)
+        check_whole("gate.seed", settings["seed"], lowest=0, highest=2**32 - 1)
         return cls(**settings)
 
 
@@ -67,16 +70,18 @@ class Part(BaseModel):
 
     Attributes:
         images: that count.
+        groups: of them, twins taken together.
         seen: left out, because they or near twins were in the training data of either model.
         production: accuracy of the model in production, 0-1.
         candidate: likewise.
         difference: candidate less production.
-        low: lower end of the difference's interval, from a paired bootstrap over the images.
+        low: lower end of the difference's interval, from a paired bootstrap over groups of twins.
         high: its upper end.
         per_class: images, and how many of them production and candidate got right, by label.
     """
 
     images: int
+    groups: int
     seen: int
     production: float | None
     candidate: float | None
@@ -142,13 +147,13 @@ def compare_models(
     seen = _seen(production, dataset, rows) | _seen(candidate, dataset, rows)
     paths = dataset.manifest["path"].to_pylist()
     is_new = np.array([paths[row].startswith(f"{new_data}/") for row in rows], bool)
-    labels = np.asarray(classes)[dataset.labels[rows]]
+    labels, group = np.asarray(classes)[dataset.labels[rows]], column(dataset.manifest, "group")[rows]
     comparison = Comparison(
         production=production.model_version,
         candidate=candidate.model_version,
         data=dataset.name,
-        old=compare_answers(before, after, labels, ~is_new, seen, gate),
-        new=compare_answers(before, after, labels, is_new, seen, gate),
+        old=compare_answers(before, after, labels, group, ~is_new, seen, gate),
+        new=compare_answers(before, after, labels, group, is_new, seen, gate),
         margin=gate.margin,
         confidence=gate.confidence,
         min_test=gate.min_test,
@@ -158,16 +163,24 @@ def compare_models(
 
 
 def compare_answers(
-    production: Mask, candidate: Mask, labels: NDArray[np.str_], part: Mask, seen: Mask, gate: Gate
+    production: Mask,
+    candidate: Mask,
+    labels: NDArray[np.str_],
+    group: NDArray[np.int64],
+    part: Mask,
+    seen: Mask,
+    gate: Gate,
 ) -> Part:
     """Compare which answers are right.
 
-    The interval is the percentile interval of a bootstrap over images, each with both models' answers (paired).
+    The interval is the percentile interval of a bootstrap over groups of twins, each with both models' answers
+    (paired): twins are no independent images.
 
     Args:
         production: bool `[N]`, whether production's answer is right.
         candidate: likewise.
         labels: `[N]`, names of the classes.
+        group: int64 `[N]`, equal for twins.
         part: bool `[N]`, which images are meant.
         seen: bool `[N]`, which of them do not count.
         gate: confidence, samples and seed.
@@ -176,10 +189,15 @@ def compare_answers(
     before, after, names = production[counted], candidate[counted], labels[counted]
     gained = after.astype(float) - before
     low = high = None
-    if len(gained) > 1:
+    members = np.unique(group[counted], return_inverse=True)[1]
+    sizes, sums = np.bincount(members), np.bincount(members, weights=gained)
+    if len(sizes) > 1:
         found = bootstrap(
-            (gained,),
-            np.mean,
+            (sums, sizes),
+            lambda gains, counts, axis: gains.sum(axis=axis) / counts.sum(axis=axis),
+            paired=True,
+            vectorized=True,
+            batch=_BATCH,
             confidence_level=gate.confidence,
             n_resamples=gate.samples,
             method="percentile",
@@ -188,6 +206,7 @@ def compare_answers(
         low, high = float(found.low), float(found.high)
     return Part(
         images=len(gained),
+        groups=len(sizes),
         seen=int((part & seen).sum()),
         production=float(before.mean()) if len(gained) else None,
         candidate=float(after.mean()) if len(gained) else None,
@@ -205,8 +224,9 @@ def decide(comparison: Comparison) -> tuple[bool, str]:
     """Whether a candidate passes, and why or why not."""
     old, new, margin = comparison.old, comparison.new, comparison.margin
     for name, part in (("old", old), ("new", new)):
-        if part.images < comparison.min_test or part.low is None:
-            return False, f"{part.images} test images of the {name} data are too few; {comparison.min_test} are needed."
+        if part.groups < comparison.min_test or part.low is None:
+            needed = f"{comparison.min_test} different ones are needed"
+            return False, f"{part.groups} test images of the {name} data are too few; {needed}."
     assert new.low is not None
     assert old.low is not None
     if new.low <= 0:

@@ -66,7 +66,7 @@ def is_dataset(current: str, root: Path) -> bool:
     """
     if current.startswith(DATASET_PREFIX):
         return True
-    if is_url(current) or Path(current).exists():
+    if is_url(current) or _is_there(current):
         return False
     known = known_datasets(root)
     if current in known:
@@ -76,6 +76,13 @@ def is_dataset(current: str, root: Path) -> bool:
         f"current={current} is neither a path nor an imported data set{'; ' + hint if hint else '.'}",
         f"Give a folder of pictures, {DATASET_PREFIX}NAME or {LOG}.",
     )
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def from_pictures(
@@ -140,7 +147,7 @@ def from_dataset(
         raise DataError(f"Data set {name!r} has no faces of {', '.join(classes)} in split={split}.")
     full = _describe_dataset(dataset, rows, predictor)
     table, repeated = _different(full)
-    labelled = full[["predicted", "confidence"]].assign(label=np.asarray(classes)[dataset.labels[rows]])
+    labelled = table[["predicted", "confidence"]].assign(label=np.asarray(classes)[dataset.labels[rows[table.index]]])
     shown_rows = rows[_choice(table, shown, seed)]
     pictures = np.asarray(dataset.images[np.sort(shown_rows)])
     return Current("dataset", table, repeated, labelled=labelled, pictures=pictures)
@@ -171,16 +178,17 @@ def from_log(
     """
     with_probabilities = any(name.startswith("p_") for name in columns)
     rows = pd.DataFrame(sample_rows(database, model_version, since, until, limit, probabilities=with_probabilities))
-    for side in ("width", "height"):
-        # The reference knows the sizes of faces, not of the photographs around them.
-        rows[side] = rows.pop(f"box_{side}").fillna(rows[side]).astype(float)
+    labelled = pd.DataFrame(labelled_rows(database, model_version, since, until, limit))
+    for table in (rows, labelled):
+        for side in ("width", "height"):
+            # The reference knows the sizes of faces, not of the photographs around them.
+            table[side] = table.pop(f"box_{side}").fillna(table[side]).astype(float)
     if with_probabilities:
         found = pd.DataFrame(rows.pop("probabilities").tolist(), index=rows.index)
         rows = rows.join(found.add_prefix("p_"))
-    labelled = pd.DataFrame(labelled_rows(database, model_version, since, until, limit))
-    unlabelled = rows.loc[rows["label"].isna(), ["predicted", "confidence"]]
-    table, repeated = _different(rows.drop(columns="label"))
-    return Current("log", table, repeated, labelled=labelled, unlabelled=unlabelled)
+    unlabelled, _ = _different(rows[rows["label"].isna()])
+    different, repeated = _different(rows.drop(columns="label"))
+    return Current("log", different, repeated, labelled=_different(labelled)[0], unlabelled=unlabelled)
 
 
 def _describe_dataset(dataset: FaceDataset, rows: NDArray[np.int64], predictor: Predictor) -> pd.DataFrame:

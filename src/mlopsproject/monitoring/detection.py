@@ -63,7 +63,7 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
         current: likewise.
         settings: which columns, and when a difference counts.
     """
-    if len(current) < settings.min_rows:
+    if min(len(reference), len(current)) < settings.min_rows:
         return Detection("not_enough_data", [], reference, current)
     old, new = pd.DataFrame(index=reference.index), pd.DataFrame(index=current.index)
     for name in settings.columns:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopsproject.core.checks import check_choice, check_flag, check_whole
+from mlopsproject.core.checks import check_choice, check_flag, check_text, check_whole
 from mlopsproject.core.drift_reports import DRIFT_FILE, PAGE_FILE, PICTURE_FILE, DriftReports
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.face_inputs import FACES_WANTED
@@ -100,7 +100,7 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
     )
     faces = _faces(settings, predictor, current)
     _write(report, detection, faces, output, began)
-    if settings["publish"]:
+    if settings["publish"] or (settings["publish"] is None and current.source == LOG):
         DriftReports(settings["store"]["uri"]).publish(report, output)
     log_drift(settings["wandb"], report, output)
     return report
@@ -117,8 +117,11 @@ def exit_code(report: DriftReport) -> int:
 def _check(settings: Mapping[str, Any]) -> None:
     check_whole("threads", settings["threads"], lowest=1)
     check_choice("faces", settings["faces"], FACES_WANTED)
-    for key in ("examples", "progress", "publish"):
+    check_text("data.root", settings["data"]["root"])
+    for key in ("examples", "progress"):
         check_flag(key, settings[key])
+    if settings["publish"] is not None:
+        check_flag("publish", settings["publish"])
     check_wandb(settings["wandb"])
     if settings["current"] != LOG:
         for key in ("since", "until", "model_version"):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlopsproject.core.checks import check_choice, check_whole
+from mlopsproject.core.checks import check_choice, check_text, check_whole
 from mlopsproject.core.classes import FIVE
 from mlopsproject.core.corrupt import corrupt_by
 from mlopsproject.core.errors import ConfigError, DataError
@@ -114,6 +114,7 @@ def benchmark_drift(
     Raises:
         UserError: for a missing bundle, data set or folder, or a number that is not possible.
     """
+    check_text("drift.root", root)
     _check(sizes, split, faces=faces, resamples=resamples, workers=workers, seed=seed)
     predictor = Predictor.load(bundle, store=store, threads=2)
     settings = DetectionSettings.of(detect, predictor.spec.classes)

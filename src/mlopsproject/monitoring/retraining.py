@@ -37,12 +37,23 @@ from mlopsproject.data.merging import merged_source
 from mlopsproject.data.opening import import_folder
 from mlopsproject.monitoring.comparison import COMPARISON_FILE, Comparison, Gate, compare_models, write_comparison
 from mlopsproject.monitoring.job import DRIFT, exit_code, run_drift
-from mlopsproject.monitoring.retraining_settings import STEPS, Outcome, check_settings, no_reason, recipe
+from mlopsproject.monitoring.retraining_settings import (
+    STEPS,
+    Outcome,
+    check_old_data,
+    check_settings,
+    no_reason,
+    old_data,
+    recipe,
+)
 from mlopsproject.monitoring.tracking import log_comparison
+from mlopsproject.overrides import quoted
 
 log = logging.getLogger(__name__)
 
 _START: Final = "start.json"
+#: Why the check saw no reason to go on; gone once it sees one.
+_STOPPED: Final = "stopped.json"
 #: Ends the name of a candidate; a candidate of a candidate has one, too.
 _SUFFIX: Final = re.compile(r"-r[0-9a-f]{8}$")
 #: Above it, what can be learnt from new images has been learnt.
@@ -74,8 +85,10 @@ class Retraining:
         self._gate = Gate.of(settings["gate"])
         production = Predictor.load(settings["alias"], store=settings["store"]["uri"], threads=settings["threads"])
         self._classes, self._input = production.spec.classes, production.spec.input
-        self._old = self._known_data(settings["data"]["name"], self._input)
+        self._recipe = recipe(settings, production.spec)
+        self._old = self._known_data(old_data(settings, production.spec), self._input)
         self._new = self._known_data(settings["new_data"], self._input)
+        check_old_data(self._old, production.spec)
         self._key = self._digits()
         self.folder, self.production = self._place(production.model_version)
 
@@ -87,6 +100,8 @@ class Retraining:
         """
         with self._alone():
             self._forget_other_gate()
+            if self._settings["step"] not in (None, "check") and (found := _read(self.folder / _STOPPED)):
+                return self._outcome(found["reason"])
             steps = STEPS if self._settings["step"] is None else (self._settings["step"],)
             for step in steps:
                 if self._result(step) is not None:
@@ -98,7 +113,9 @@ class Retraining:
                 log.info("Step %s", step)
                 stopped = self._steps()[step]()
                 if stopped:
+                    _write(self.folder / _STOPPED, {"reason": stopped})
                     return self._outcome(stopped)
+                (self.folder / _STOPPED).unlink(missing_ok=True)
             return self._outcome(None)
 
     def _steps(self) -> dict[str, Callable[[], str | None]]:
@@ -165,7 +182,7 @@ class Retraining:
                 given.append(f"model.init_from={self.production}")
             if (output / "checkpoints" / "last.ckpt").is_file():
                 given.append(f"resume={output}")
-            self._train([*recipe(self._settings), *given], output)
+            self._train([*self._recipe, *map(quoted, given)], output)
             found = self._candidate()
         if found is None:
             raise DataError(f"Training left no bundle {self._prefix()}-… in {self._store.uri}.", "Run it again.")
@@ -200,8 +217,10 @@ class Retraining:
 
     def _forget_other_gate(self) -> None:
         """Compare a candidate again that was kept aside by another gate; it need not be trained again."""
-        compared, decided = self._result("compare"), self._result("promote")
-        if compared and compared["gate"] != asdict(self._gate) and not (decided or {}).get("promoted"):
+        compared, candidate = self._result("compare"), (self._result("train") or {}).get("candidate")
+        moved = candidate is not None and self._store.get_alias(self._settings["alias"]) == candidate
+        decided = (self._result("promote") or {}).get("promoted")
+        if compared and compared["gate"] != asdict(self._gate) and not moved and not decided:
             for step in ("promote", "compare"):
                 (self.folder / f"{step}.json").unlink(missing_ok=True)
 
@@ -214,6 +233,8 @@ class Retraining:
     def _digits(self) -> str:
         """Eight digits for what is retrained with what: the same command finds the same retraining."""
         own = {key: self._settings[key] for key in _OWN}
+        # What the recipe says, not only what it is called.
+        own["train"] = values(load_config("train", self._recipe))
         own |= {"fingerprints": [read_import(folder)["fingerprint"] for folder in (self._old, self._new)]}
         return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -258,13 +279,19 @@ class Retraining:
 
     def _outcome(self, stopped: str | None) -> Outcome:
         report, comparison = self.folder / "check" / DRIFT_FILE, self.folder / COMPARISON_FILE
+        promoted = (self._result("promote") or {}).get("promoted")
+        holds = self._store.get_alias(self._settings["alias"])
+        if promoted is not None and promoted != holds:
+            again = f"uv run invoke promote -o bundle={promoted} -o alias={self._settings['alias']}"
+            stopped = f"{promoted} was promoted, and rolled back since: the alias holds {holds}. Again: {again}"
+            promoted = None
         return Outcome(
             folder=self.folder,
             production=self.production,
             done=tuple(step for step in STEPS if self._result(step) is not None),
             report=DriftReport.model_validate_json(report.read_bytes()) if report.is_file() else None,
             comparison=Comparison.model_validate_json(comparison.read_bytes()) if self._result("compare") else None,
-            promoted=(self._result("promote") or {}).get("promoted"),
+            promoted=promoted,
             stopped=stopped,
         )
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mlopsproject.config import load_config
-from mlopsproject.core.checks import check_choice, check_flag, check_whole
-from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.checks import check_choice, check_flag, check_text, check_whole
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.schemas import DriftReport
+from mlopsproject.core.spec import ModelSpec
 from mlopsproject.core.store import Store
+from mlopsproject.data.manifest import read_import
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.monitoring.comparison import Comparison
 
+_EXPERIMENT: Final = re.compile(r"\bexperiment=(?P<name>\w+)")
 STEPS: Final = ("check", "merge", "train", "compare", "promote")
 
 
@@ -47,9 +51,57 @@ def no_reason(report: DriftReport) -> str:
     return f"No reason to retrain (drift: {report.verdict}{performance}); force=true goes on all the same."
 
 
-def recipe(settings: Mapping[str, Any]) -> list[str]:
-    """How the candidate is trained, as overrides of `configs/train.yaml`."""
-    return [f"{key}={value}" for key, value in settings["train"].items() if value is not None]
+def recipe(settings: Mapping[str, Any], production: ModelSpec) -> list[str]:
+    """How the candidate is trained, as overrides of `configs/train.yaml`.
+
+    Args:
+        settings: as composed from `configs/retrain.yaml`.
+        production: whose experiment is taken where none is named.
+
+    Raises:
+        ConfigError: if neither names one, or it does not exist.
+    """
+    wanted = dict(settings["train"])
+    if wanted["experiment"] is None:
+        trained_by = _EXPERIMENT.search(str(production.training.get("command", "")))
+        if trained_by is None:
+            raise ConfigError(
+                f"train.experiment= is missing: {production.name} does not say by which it was trained.",
+                "Name the recipe, as in: -o train.experiment=sample",
+            )
+        wanted["experiment"] = trained_by["name"]
+    found = [f"{key}={value}" for key, value in wanted.items() if value is not None]
+    load_config("train", found)
+    return found
+
+
+def old_data(settings: Mapping[str, Any], production: ModelSpec) -> str:
+    """The data set that new data join: the one that is named, or the one that production was trained on.
+
+    Raises:
+        ConfigError: if neither is known, or it is the new one.
+    """
+    name = settings["data"]["name"] or production.training_data.get("name")
+    if not name:
+        raise ConfigError(f"data.name= is missing: {production.name} does not say what it was trained on.")
+    if name == settings["new_data"]:
+        raise ConfigError(f"new_data={name} is what production was trained on.", "Name what is new.")
+    return str(name)
+
+
+def check_old_data(folder: Path, production: ModelSpec) -> None:
+    """Refuse another data set than the one that production was trained on: its test split would not be production's.
+
+    Raises:
+        DataError: naming both.
+    """
+    trained, here = production.training_data.get("fingerprint"), read_import(folder)["fingerprint"]
+    if trained != here:
+        raise DataError(
+            f"{production.name} was trained on data set {production.training_data.get('name')!r} ({trained}), "
+            f"and {folder} is another one ({here}).",
+            "Import that one, with the same options.",
+        )
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -63,14 +115,16 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """
     if not isinstance(settings["new_data"], str):
         raise ConfigError("new_data= is missing.", "Give an imported data set, as in: -o new_data=NAME")
-    if settings["new_data"] == settings["data"]["name"]:
-        raise ConfigError(f"new_data={settings['new_data']} is data.name, too.", "Name what is new.")
+    check_text("new_data", settings["new_data"])
+    if settings["data"]["name"] is not None:
+        check_text("data.name", settings["data"]["name"])
+    for key, value in (("data.root", settings["data"]["root"]), ("runs", settings["runs"])):
+        check_text(key, value)
     if settings["step"] is not None:
         check_choice("step", settings["step"], STEPS)
     check_choice("trigger", settings["trigger"], ("new_data", "log"))
     for key in ("force", "finetune", "progress"):
         check_flag(key, settings[key])
-    load_config("train", recipe(settings))
     check_whole("threads", settings["threads"], lowest=1)
     check_wandb(settings["wandb"])
     Store.check_alias(settings["alias"])

@@ -57,7 +57,7 @@ class DetectionSettings:
         check_number("detect.min_distance", settings["min_distance"], highest=1)
         check_whole("detect.min_rows", settings["min_rows"], lowest=20)
         check_whole("detect.max_rows", settings["max_rows"], lowest=settings["min_rows"])
-        check_whole("detect.seed", settings["seed"], lowest=0)
+        check_whole("detect.seed", settings["seed"], lowest=0, highest=2**32 - 1)
         return cls(tuple(dict.fromkeys(columns)), **{key: settings[key] for key in settings if key != "columns"})
 
     def without(self, column: str) -> Self:

@@ -74,7 +74,7 @@ def sample_rows(
 def labelled_rows(
     database: Database, model_version: str, since: datetime | None, until: datetime | None, limit: int
 ) -> dict[str, list[Any]]:
-    """What people said of the answers of one model: `predicted`, `confidence` and `label`, the newest feedback.
+    """The answers of one model that people gave feedback to, the newest first.
 
     Args:
         database: to ask.
@@ -83,20 +83,24 @@ def labelled_rows(
         until: its end, not included, with a time zone.
         limit: rows at most, the newest.
 
+    Returns:
+        The values by column: `COLUMNS` without the probabilities, and `label`, the newest feedback.
+
     Raises:
         LogUnavailable: if the database cannot be asked.
     """
+    names = [name for name in COLUMNS if name != "probabilities"]
     # From the feedback to its answers: there is far less of it.
     has_label = predictions.c.prediction_id.in_(select(feedback.c.prediction_id))
     query = (
-        select(predictions.c.predicted, predictions.c.confidence, latest_label().label("label"))
+        select(*(predictions.c[name] for name in names), latest_label().label("label"))
         .where(within(since, until, model_version), has_label)
         .order_by(predictions.c.created_at.desc())
         .limit(limit)
     )
     with database.transaction() as connection:
         rows = connection.execute(query).all()
-    return {name: [getattr(row, name) for row in rows] for name in ("predicted", "confidence", "label")}
+    return {name: [row._mapping[name] for row in rows] for name in (*names, "label")}
 
 
 def _no_rows(connection: Connection, model_version: str, since: datetime | None, until: datetime | None) -> DataError:

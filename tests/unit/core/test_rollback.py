@@ -49,6 +49,15 @@ def test_after_a_new_promotion_the_way_back_is_the_one_it_came(store: Store) -> 
     assert roll_back("live", store.uri).new == named(store, "a")
 
 
+def test_going_back_never_goes_in_a_circle(store: Store) -> None:
+    """A bundle may have been in production more than once."""
+    holders(store, "a", "b", "c", "b", "a")
+    seen = [roll_back("live", store.uri).new[0] for _ in range(4)]
+    assert seen == ["b", "c", "b", "a"]
+    with pytest.raises(StoreError, match="nothing is known of before"):
+        roll_back("live", store.uri)
+
+
 def test_the_history_says_what_happened(store: Store) -> None:
     holders(store, "a", "b", "b")
     roll_back("live", store.uri)

@@ -20,11 +20,12 @@ def answers(count: int, right: int) -> NDArray[np.bool_]:
     return np.arange(count) < right
 
 
-def part(count: int, before: int, after: int, seen: int = 0) -> Part:
+def part(count: int, before: int, after: int, seen: int = 0, twins: int = 1) -> Part:
     everything = np.ones(count, bool)
     labels = np.array(["happy", "sad"])[np.arange(count) % 2]
     left_out = np.arange(count) >= count - seen
-    return compare_answers(answers(count, before), answers(count, after), labels, everything, left_out, GATE)
+    group = np.arange(count) // twins
+    return compare_answers(answers(count, before), answers(count, after), labels, group, everything, left_out, GATE)
 
 
 def comparison(old: Part, new: Part) -> Comparison:
@@ -68,6 +69,21 @@ def test_the_interval_is_of_the_differences_on_the_same_images() -> None:
     assert found.high is not None
     # Unpaired, the standard error would be 0.03, and the interval would hold 0.
     assert 0.02 < found.low < 0.05 < found.high < 0.08
+
+
+def test_twins_are_no_further_evidence() -> None:
+    """Ten frames of each scene: the interval is that of the scenes, and so is the number of test images."""
+    single, frames = part(60, 30, 42), part(600, 300, 420, twins=10)
+    assert frames.groups == single.groups == 60
+    assert frames.difference == pytest.approx(single.difference)
+    assert frames.low is not None
+    assert single.low is not None
+    assert frames.low == pytest.approx(single.low, abs=0.03)
+    # 190 frames of 19 scenes are 19 test images.
+    assert (
+        "19 test images of the new data are too few"
+        in comparison(part(400, 370, 370), part(190, 0, 190, twins=10)).reason
+    )
 
 
 def test_images_that_either_model_has_seen_do_not_count() -> None:

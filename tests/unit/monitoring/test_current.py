@@ -141,7 +141,16 @@ def test_labels_of_the_log_are_the_newest_that_somebody_gave(database: Database)
     )
     current = read(database)
     assert sorted(current.labelled["label"]) == ["happy", "sad"]
+    assert {"predicted", "confidence"} <= set(current.labelled.columns)
     assert len(current.unlabelled) == 2
+
+
+def test_labels_of_one_picture_count_once(database: Database) -> None:
+    rows = [make_row(created_at=1000.0 + number) for number in range(5)]
+    put(database, *rows, *(FeedbackRow(row.prediction_id, "sad") for row in rows[:3]), make_row(brightness=0.9))
+    current = read(database)
+    assert (len(current.table), current.repeated) == (2, 4)
+    assert len(current.labelled) == 1
 
 
 def test_more_rows_than_wanted_are_drawn_by_chance(database: Database) -> None:

@@ -76,6 +76,11 @@ def test_too_few_faces_tell_nothing_however_far_they_moved() -> None:
     assert detect(REFERENCE, faces(100, 1, moved=0.4), SETTINGS).verdict == "drift"
 
 
+def test_too_small_a_reference_tells_nothing_either() -> None:
+    for count in (1, 3, 99):
+        assert detect(faces(count, 0), faces(500, 1, moved=0.4), SETTINGS).verdict == "not_enough_data"
+
+
 def test_a_class_that_the_reference_lacks_counts() -> None:
     current = faces(500, 1)
     current.loc[:200, "predicted"] = "disgust"
