@@ -8,6 +8,7 @@ from typing import Any
 
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, DriftReports, report_id
 from mlopsproject.core.schemas import ColumnDrift, DriftReport, Performance
+from mlopsproject.core.store import Store
 
 #: When the first report of a test was made; hours are counted from here.
 START = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -85,3 +86,24 @@ def publish(store: str | Path, folder: Path, report: DriftReport) -> str:
     (folder / PICTURE_FILE).write_bytes(PICTURE)
     DriftReports(store).publish(report, folder)
     return report_id(report)
+
+
+def check_reports_come_back(store: str, folder: Path) -> None:
+    """What every kind of store must do with reports.
+
+    Args:
+        store: its address; without reports.
+        folder: for files.
+    """
+    reports = DriftReports(store)
+    assert reports.latest() is None
+    old = publish(store, folder / "run", make_report())
+    assert reports.latest() == reports.read(old)
+    new = publish(store, folder / "run", make_report(hours=24))
+    other = publish(store, folder / "run", make_report("other-ba9876543210", hours=48))
+    # The same reader sees what came after its first look.
+    assert reports.ids() == [other, new, old]
+    assert reports.latest("tiny-0123456789ab") == reports.read(new)
+    assert [entry.id for entry in reports.history(10)] == [other, new, old]
+    assert reports.file(new, "drift.png") == PICTURE
+    assert Store(store).names() == []

@@ -11,10 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from tests.drift_examples import PICTURE, make_report, publish
+from tests.drift_examples import check_reports_come_back
 
 from mlopsproject import Predictor
-from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.store import Store
@@ -194,16 +193,4 @@ def test_a_missing_bucket_is_a_clear_error(storage, make_bundle, tmp_path):
 
 
 def test_drift_reports_go_up_and_come_back(storage, tmp_path):
-    uri = f"gs://{BUCKET}/models"
-    reports = DriftReports(uri)
-    assert reports.latest() is None
-    old = publish(uri, tmp_path / "run", make_report())
-    assert reports.latest() == reports.read(old)
-    new = publish(uri, tmp_path / "run", make_report(hours=24))
-    other = publish(uri, tmp_path / "run", make_report("other-ba9876543210", hours=48))
-    # The same reader sees what came after its first look.
-    assert reports.ids() == [other, new, old]
-    assert reports.latest("tiny-0123456789ab") == reports.read(new)
-    assert [entry.id for entry in reports.history(10)] == [other, new, old]
-    assert reports.file(new, "drift.png") == PICTURE
-    assert Store(uri).names() == []
+    check_reports_come_back(f"gs://{BUCKET}/models", tmp_path)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.drift_examples import PICTURE, make_report, publish
+from tests.drift_examples import check_reports_come_back
 
 from mlopsproject import Predictor
-from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.promotion import promote
 from mlopsproject.core.resolve import resolve_bundle
@@ -178,16 +177,4 @@ def test_promotion_moves_an_alias_in_the_bucket(bucket, make_bundle, tmp_path):
 
 
 def test_drift_reports_go_up_and_come_back(bucket, tmp_path):
-    uri = f"{bucket}/models"
-    reports = DriftReports(uri)
-    assert reports.latest() is None
-    old = publish(uri, tmp_path / "run", make_report())
-    assert reports.latest() == reports.read(old)
-    new = publish(uri, tmp_path / "run", make_report(hours=24))
-    other = publish(uri, tmp_path / "run", make_report("other-ba9876543210", hours=48))
-    # The same reader sees what came after its first look.
-    assert reports.ids() == [other, new, old]
-    assert reports.latest("tiny-0123456789ab") == reports.read(new)
-    assert [entry.id for entry in reports.history(10)] == [other, new, old]
-    assert reports.file(new, "drift.png") == PICTURE
-    assert Store(uri).names() == []
+    check_reports_come_back(f"{bucket}/models", tmp_path)

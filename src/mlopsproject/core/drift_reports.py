@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mlopsproject.core.errors import StoreError, first_line
 from mlopsproject.core.schemas import DriftEntry, DriftReport
-from mlopsproject.core.store import Store
+from mlopsproject.core.store_files import StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class DriftReports:
     """
 
     def __init__(self, uri: str | Path = "models") -> None:
-        self._store = Store(uri)
+        self._store = StoreFiles(uri)
         self._read: dict[str, DriftReport] = {}
 
     def ids(self, bundle: str | None = None) -> list[str]:

@@ -11,17 +11,14 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from mlopsproject.core.alias_history import HISTORY_FOLDER, AliasChange, read_history
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
-from mlopsproject.core.connections import connect, filesystem_class
-from mlopsproject.core.errors import BundleError, StoreError, UserError, first_line, nearest
-from mlopsproject.core.files import atomic_file, copy_folder, is_disk_full, staging_folder
+from mlopsproject.core.errors import BundleError, StoreError, nearest
+from mlopsproject.core.files import copy_folder, staging_folder
+from mlopsproject.core.store_files import StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +27,12 @@ _ALIASES: Final = "aliases"
 _ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class Store:
-    """A place that holds bundles and aliases.
+class Store(StoreFiles):
+    """A place that holds bundles and aliases. Every method raises `StoreError` as `StoreFiles` does.
 
     Args:
         uri: a folder, `gs://bucket/path`, `s3://bucket/path`, or another address that fsspec knows.
-
-    Every method raises `StoreError` for an address of an unknown kind, or one whose package is not installed.
     """
-
-    def __init__(self, uri: str | Path = "models") -> None:
-        self.uri = str(uri).rstrip("/") or "/"
-        protocol, is_remote, _ = self.uri.partition("://")
-        self._protocol = protocol if is_remote else "file"
-        #: The folder of a local store, ``None`` for a bucket.
-        self.folder = Path(self.uri.removeprefix("file://")) if self._protocol == "file" else None
 
     @staticmethod
     def local_folder(uri: str | Path) -> Path:
@@ -61,25 +49,13 @@ class Store:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
             raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
 
-    def check_protocol(self) -> None:
-        """Refuse an address of an unknown kind, or one whose package is not installed; nothing is reached for it.
-
-        Raises:
-            StoreError: naming the kinds, or the package.
-        """
-        filesystem_class(self._protocol, self.uri)
-
-    @cached_property
-    def _fs(self) -> Any:
-        return connect(self._protocol, self.uri)
-
     def names(self) -> list[str]:
         """Names of the bundles in the store, sorted; empty if the store does not exist yet.
 
         Raises:
             StoreError: if the store cannot be reached.
         """
-        found = [name for name in self._children("") if is_bundle_name(name)]
+        found = [name for name in self.children("") if is_bundle_name(name)]
         return sorted(name for name in found if self.exists(name))
 
     def exists(self, name: str) -> bool:
@@ -97,7 +73,7 @@ class Store:
         Raises:
             StoreError: if the store cannot be reached.
         """
-        found = {alias: self.get_alias(alias) for alias in sorted(self._children(_ALIASES)) if _ALIAS.fullmatch(alias)}
+        found = {alias: self.get_alias(alias) for alias in self.children(_ALIASES) if _ALIAS.fullmatch(alias)}
         return {alias: name for alias, name in found.items() if name is not None}
 
     def get_alias(self, alias: str) -> str | None:
@@ -186,48 +162,6 @@ class Store:
             raise BundleError(f"{self.uri} holds {bundle.name} in the folder {name}.", "Give the folder its own name.")
         return bundle
 
-    def children(self, folder: str) -> list[str]:
-        """Names of what lies in a folder of the store, sorted; none if there is no such folder.
-
-        Raises:
-            StoreError: if the store cannot be reached.
-        """
-        return sorted(self._children(folder))
-
-    def read_file(self, path: str) -> bytes | None:
-        """A file's content, ``None`` if there is no such file.
-
-        Args:
-            path: within the store, with `/`.
-
-        Raises:
-            StoreError: if the store cannot be reached.
-        """
-        with self._reaching(f"read {path}"):
-            try:
-                content: bytes = self._fs.cat_file(self._path(path))
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                return None
-        return content
-
-    def write_file(self, path: str, content: bytes) -> None:
-        """Write a file at once, in place of an older one.
-
-        Args:
-            path: within the store, with `/`.
-            content: of the file.
-
-        Raises:
-            StoreError: if the store cannot be written.
-            UserError: for a full disk or a folder that cannot be written.
-        """
-        if self.folder is not None:
-            with atomic_file(self.folder / path) as temporary:
-                temporary.write_bytes(content)
-        else:
-            with self._reaching(f"write {path}"):
-                self._fs.pipe_file(self._path(path), content)
-
     def _cached(self, name: str) -> Bundle:
         cache = cache_folder()
         if (cache / name).exists():
@@ -304,35 +238,6 @@ class Store:
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(self._path(name, file), str(target / file))
             (target / SPEC_FILE).write_bytes(text)
-
-    def _children(self, folder: str) -> list[str]:
-        with self._reaching("list it"):
-            try:
-                found = self._fs.ls(self._path(folder), detail=False)
-            except FileNotFoundError:
-                return []
-        return [PurePosixPath(item).name for item in found]
-
-    def _path(self, *parts: str) -> str:
-        root = str(self.folder) if self.folder is not None else self.uri
-        return "/".join([root, *(part for part in parts if part)])
-
-    @contextmanager
-    def _reaching(self, doing: str) -> Iterator[None]:
-        """Whatever goes wrong between here and the store becomes one error that names it."""
-        try:
-            yield
-        except UserError:
-            raise
-        except Exception as error:  # every backend raises types of its own, from three libraries each
-            if is_disk_full(error):  # on this side
-                raise
-            reason = first_line(error)
-            fix = "Check the address, the network and the credentials." if self.folder is None else ""
-            raise StoreError(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error
-
-    def __repr__(self) -> str:
-        return f"Store({self.uri!r})"
 
 
 def cache_folder() -> Path:
