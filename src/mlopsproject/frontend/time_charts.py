@@ -9,7 +9,8 @@ from typing import Final
 import altair as alt
 import pandas as pd
 
-from mlopsproject.core.schemas import DriftEntry, ModelCount, Stats, TimeBucket
+from mlopsproject.core.schemas import DriftEntry, ModelCount, Stats
+from mlopsproject.frontend import time_axis
 from mlopsproject.frontend.charts import PADDING, kind_colour, percent
 from mlopsproject.frontend.theme import Palette
 
@@ -32,7 +33,7 @@ def timeline(stats: Stats, palette: Palette) -> alt.LayerChart:
     """
     rows = pd.DataFrame(
         [
-            {**_when(entry, stats), "kind": kind, "count": high - low, "low": low, "high": high}
+            {**time_axis.stretch(entry, stats), "kind": kind, "count": high - low, "low": low, "high": high}
             for entry in stats.timeline
             for kind, low, high in (("answered", entry.uncertain, entry.count), ("uncertain", 0, entry.uncertain))
         ]
@@ -43,7 +44,7 @@ def timeline(stats: Stats, palette: Palette) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_bar()
         .encode(
-            x=_time(stats),
+            x=time_axis.of_stats(stats),
             x2="end:T",
             y=alt.Y("low:Q", title=None, axis=whole, scale=alt.Scale(domain=[0, highest], nice=True)),
             y2="high:Q",
@@ -72,7 +73,7 @@ def shares(stats: Stats, classes: Sequence[str], palette: Palette) -> alt.LayerC
                 "high": (low + count) / entry.count,
                 "share": percent(count / entry.count),
             }
-            rows.append({**_when(entry, stats), "expression": name, "count": count, **share})
+            rows.append({**time_axis.stretch(entry, stats), "expression": name, "count": count, **share})
             low += count
     frame = pd.DataFrame(rows, columns=["start", "end", "when", "expression", "count", "low", "high", "share"])
     colours = [palette.series[place % len(palette.series)] for place in range(len(classes))]
@@ -80,7 +81,7 @@ def shares(stats: Stats, classes: Sequence[str], palette: Palette) -> alt.LayerC
         alt.Chart(frame)
         .mark_bar()
         .encode(
-            x=_time(stats),
+            x=time_axis.of_stats(stats),
             x2="end:T",
             y=alt.Y("low:Q", title=None, axis=_PERCENT, scale=alt.Scale(domain=[0, 1])),
             y2="high:Q",
@@ -110,7 +111,12 @@ def quality(stats: Stats, palette: Palette) -> alt.LayerChart:
     rows = pd.DataFrame(
         [
             # Where nothing was answered the lines break.
-            {**_when(entry, stats), "kind": kind, "value": value, "text": "" if value is None else percent(value)}
+            {
+                **time_axis.stretch(entry, stats),
+                "kind": kind,
+                "value": value,
+                "text": "" if value is None else percent(value),
+            }
             for entry in stats.timeline
             for kind, value in (
                 ("mean confidence", entry.mean_confidence if entry.count else None),
@@ -123,7 +129,7 @@ def quality(stats: Stats, palette: Palette) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
-            x=_time(stats, "middle:T"),
+            x=time_axis.of_stats(stats, "middle:T"),
             y=alt.Y("value:Q", title=None, axis=_PERCENT, scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None, orient="bottom")),
             tooltip=[_SPAN, alt.Tooltip("kind:N", title="Figure"), alt.Tooltip("text:N", title="Value")],
@@ -142,7 +148,7 @@ def agreement(stats: Stats, palette: Palette) -> alt.LayerChart:
     rows = pd.DataFrame(
         [
             {
-                **_when(entry, stats),
+                **time_axis.stretch(entry, stats),
                 "value": entry.feedback_agrees / entry.feedback,
                 "labels": entry.feedback,
                 "text": f"{entry.feedback_agrees:,} of {entry.feedback:,}",
@@ -155,7 +161,7 @@ def agreement(stats: Stats, palette: Palette) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_circle(color=palette.strong, opacity=0.85)
         .encode(
-            x=_time(stats, "middle:T"),
+            x=time_axis.of_stats(stats, "middle:T"),
             # Whole points also where all agree.
             y=alt.Y("value:Q", title=None, axis=_PERCENT, scale=alt.Scale(domain=[0, 1.06])),
             size=alt.Size("labels:Q", scale=alt.Scale(domainMin=0, range=[20, 260]), legend=None),
@@ -175,7 +181,7 @@ def verdicts(entries: Sequence[DriftEntry], palette: Palette) -> alt.LayerChart:
     rows = pd.DataFrame(
         [
             {
-                "at": _ms(entry.report.created_at),
+                "at": time_axis.milliseconds(entry.report.created_at),
                 "when": f"{entry.report.created_at.astimezone(UTC):%d %b %Y %H:%M} UTC",
                 "verdict": VERDICTS[entry.report.verdict],
                 "share": entry.report.drifted_share or 0.0,
@@ -197,7 +203,7 @@ def verdicts(entries: Sequence[DriftEntry], palette: Palette) -> alt.LayerChart:
         alt.Chart(rows)
         .mark_point(filled=True, size=110, opacity=0.9)
         .encode(
-            x=_axis("at:T", end - begin),
+            x=time_axis.axis("at:T", end - begin),
             y=alt.Y("share:Q", title="columns that moved", axis=_PERCENT, scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("verdict:N", scale=colours, legend=legend),
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
@@ -211,7 +217,9 @@ def verdicts(entries: Sequence[DriftEntry], palette: Palette) -> alt.LayerChart:
         )
     )
     chart: alt.LayerChart = (
-        alt.layer(_ends(begin, end), points).properties(height=_HEIGHT, padding=PADDING).configure_view(strokeWidth=0)
+        alt.layer(time_axis.ends(begin, end), points)
+        .properties(height=_HEIGHT, padding=PADDING)
+        .configure_view(strokeWidth=0)
     )
     return chart
 
@@ -231,55 +239,10 @@ _PERCENT: Final = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1], gridOpaci
 _SPAN: Final = alt.Tooltip("when:N", title="Time")
 
 
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
-
-
-def _width(stats: Stats) -> timedelta:
-    """Length of a stretch; a single one is as long as what was asked for."""
-    first = stats.timeline[0].start
-    return stats.timeline[1].start - first if len(stats.timeline) > 1 else stats.until - first
-
-
-def _length(stats: Stats) -> timedelta:
-    return stats.timeline[-1].start + _width(stats) - stats.timeline[0].start
-
-
-def _when(entry: TimeBucket, stats: Stats) -> dict[str, int | str]:
-    """Where a stretch is on the time axis, as numbers and in words."""
-    width = _width(stats)
-    end = entry.start + width
-    day, clock = "%d %b", "%H:%M:%S" if width < timedelta(minutes=1) else "%H:%M"
-    if width >= timedelta(days=1):
-        words = f"{entry.start:{day}} – {end:{day}}"
-    else:
-        words = f"{entry.start:{day} {clock}} – {end:{clock}} UTC"
-    return {"start": _ms(entry.start), "end": _ms(end), "middle": _ms(entry.start + width / 2), "when": words}
-
-
-def _time(stats: Stats, field: str = "start:T") -> alt.X:
-    """The axis that all charts of these statistics have."""
-    return _axis(field, _length(stats))
-
-
-def _axis(field: str, length: timedelta) -> alt.X:
-    """A time axis of some length. It reaches as far as the data, see `_ends`: layers that name its ends fall out."""
-    clock = "%H:%M" if length <= timedelta(days=2) else "%d %b"
-    axis = alt.Axis(format=clock, labelOverlap=True, tickCount=6, grid=False)
-    return alt.X(field, title=None, scale=alt.Scale(type="utc", nice=False), axis=axis)
-
-
-def _ends(first: datetime, last: datetime) -> alt.Chart:
-    """A layer that shows nothing and makes the time axis reach from one moment to another."""
-    rows = pd.DataFrame({"at": [_ms(first), _ms(last)]})
-    chart: alt.Chart = alt.Chart(rows).mark_point(opacity=0, tooltip=None).encode(x=_axis("at:T", last - first))
-    return chart
-
-
 def _finish(chart: alt.Chart, stats: Stats, palette: Palette) -> alt.LayerChart:
     """Add the models: a rule with a name where each answered first."""
     begin = stats.timeline[0].start
-    layers = [_ends(begin, begin + _length(stats)), chart, *_marks(stats, palette)]
+    layers = [time_axis.ends(begin, begin + time_axis.length(stats)), chart, *_marks(stats, palette)]
     finished: alt.LayerChart = (
         alt.layer(*layers)
         .properties(height=_HEIGHT, padding={**PADDING, "top": 8 + _ROW * min(_ROWS, len(stats.models))})
@@ -291,7 +254,7 @@ def _finish(chart: alt.Chart, stats: Stats, palette: Palette) -> alt.LayerChart:
 def _marks(stats: Stats, palette: Palette) -> list[alt.Chart]:
     if not stats.models:
         return []
-    begin, length = stats.timeline[0].start, _length(stats)
+    begin, length = stats.timeline[0].start, time_axis.length(stats)
     rows = pd.DataFrame([_mark(model, begin, length, place) for place, model in enumerate(stats.models)])
     tip = [
         alt.Tooltip("model:N", title="Model"),
@@ -301,13 +264,13 @@ def _marks(stats: Stats, palette: Palette) -> list[alt.Chart]:
     rules = (
         alt.Chart(rows)
         .mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color=palette.text, opacity=0.75)
-        .encode(x=_time(stats, "at:T"), tooltip=tip)
+        .encode(x=time_axis.of_stats(stats, "at:T"), tooltip=tip)
     )
     # Names stand on the side with more room, each model's in a row of its own above the data.
     names = [
         alt.Chart(rows[(rows["side"] == side) & (rows["row"] == row)])
         .mark_text(align=side, dx=4 if side == "left" else -4, fontSize=11, color=palette.text)
-        .encode(x=_time(stats, "at:T"), y=alt.value(-_ROW * row - 10), text="name:N", tooltip=tip)
+        .encode(x=time_axis.of_stats(stats, "at:T"), y=alt.value(-_ROW * row - 10), text="name:N", tooltip=tip)
         for side, row in sorted(set(zip(rows["side"], rows["row"], strict=True)))
     ]
     return [rules, *names]
@@ -315,7 +278,7 @@ def _marks(stats: Stats, palette: Palette) -> list[alt.Chart]:
 
 def _mark(model: ModelCount, begin: datetime, length: timedelta, place: int) -> dict[str, object]:
     return {
-        "at": _ms(model.first),
+        "at": time_axis.milliseconds(model.first),
         "model": model.model_version,
         "name": short_name(model.model_version),
         "first": f"{model.first.astimezone(UTC):%d %b %Y %H:%M} UTC",
