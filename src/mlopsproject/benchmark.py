@@ -30,8 +30,7 @@ def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
     settings = values(config)
     what = settings["what"]
     check_choice("what", what, WHAT)
-    own = settings[what] | ({"detect": settings["detect"]} if what == "drift" else {})
-    figures = WHAT[what](own)
+    figures = WHAT[what](settings[what])
     output.mkdir(parents=True, exist_ok=True)
     (output / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     console = Console()
