@@ -14,7 +14,7 @@ from rich.table import Table
 from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE
 from mlopsproject.core.schemas import ColumnDrift, DriftReport, Performance
-from mlopsproject.monitoring.job import exit_code, run_drift
+from mlopsproject.monitoring.job import exit_code, publish_report, run_drift
 from mlopsproject.prediction_log.backlog import Backlog
 from mlopsproject.prediction_log.drain_state import DrainState
 from mlopsproject.prediction_log.settings import LogSettings
@@ -30,8 +30,17 @@ _WORDS = {
 
 def drift(config: DictConfig, output: Path) -> DriftReport:
     """Run the drift job as the config says and print what it found."""
-    report = run_drift(values(config), output)
+    settings = values(config)
+    report = run_drift(settings, output)
     console = Console()
+    _show(console, report, output)
+    published = publish_report(report, settings, output)
+    if published is not None:
+        console.print(f"Published: {published}", soft_wrap=True, highlight=False)
+    return report
+
+
+def _show(console: Console, report: DriftReport, output: Path) -> None:
     if report.columns:
         console.print(_table(report))
     rows = f"{report.current_rows:,} different faces of {report.current}"
@@ -48,9 +57,6 @@ def drift(config: DictConfig, output: Path) -> DriftReport:
     for file in (PICTURE_FILE, PAGE_FILE):
         if (output / file).is_file():
             console.print(f"{'Picture' if file == PICTURE_FILE else 'Report'}: {output / file}", soft_wrap=True)
-    if report.report != str(output):
-        console.print(f"Published: {report.report}", soft_wrap=True, highlight=False)
-    return report
 
 
 def _table(report: DriftReport) -> Table:

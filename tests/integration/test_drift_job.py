@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tests.prediction_rows import make_row
 
 from mlopsproject.config import load_config, values
-from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.bundle import Bundle, seal_bundle
 from mlopsproject.core.drift_reports import DriftReports
-from mlopsproject.core.errors import BundleError, ConfigError, DataError
+from mlopsproject.core.errors import BundleError, ConfigError, DataError, UserError
 from mlopsproject.core.image_statistics import STATISTICS
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.schemas import DriftReport
 from mlopsproject.core.store import Store
 from mlopsproject.drift import drift
-from mlopsproject.monitoring.job import exit_code, run_drift
+from mlopsproject.monitoring.job import exit_code, publish_report, run_drift
 from mlopsproject.monitoring.reference import read_reference
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.migrate import migrate
@@ -61,7 +63,10 @@ def run(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
     def job(*overrides: str) -> DriftReport:
         fixed = ["bundle=sample", f"store.uri={store}", "progress=false", f"data.root={tmp_path}/data"]
-        return run_drift(values(load_config("drift", [*fixed, *overrides])), tmp_path / "out")
+        settings = values(load_config("drift", [*fixed, *overrides]))
+        report = run_drift(settings, tmp_path / "out")
+        publish_report(report, settings, tmp_path / "out")
+        return report
 
     return job
 
@@ -217,6 +222,46 @@ def test_the_job_prints_what_moved(
     assert "sharpness" in said
     assert "Drift: drift – 300 different faces of drift_data" in said
     assert str(tmp_path / "out" / "report.html") in said
+
+
+def test_a_store_that_cannot_be_written_hides_no_verdict(
+    run: Callable[..., DriftReport], store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store / "drift").write_text("in the way")
+    overrides = ["bundle=sample", f"store.uri={store}", "current=drift_data", "progress=false", "publish=true"]
+    config = load_config("drift", overrides)
+    with pytest.raises((UserError, OSError)):
+        drift(config, tmp_path / "out")
+    assert "Drift: drift" in " ".join(capsys.readouterr().out.split())
+
+
+def spoil(bundle: Bundle, store: Path, **columns: Any) -> Path:
+    """A copy of a bundle whose reference has other values in some columns; `None` leaves one out."""
+    table = pq.read_table(bundle.file("reference.parquet")).to_pandas()
+    for name, value in columns.items():
+        table = table.drop(columns=name) if value is None else table.assign(**{name: value})
+    shutil.copytree(bundle.path, store / "copy")
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), store / "copy" / "reference.parquet")
+    return seal_bundle(store / "copy", bundle.spec, store, "spoilt").path
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"brightness": float("nan")}, "the column brightness has values that cannot be compared"),
+        ({"contrast": "high"}, "the column contrast has values that cannot be compared"),
+        ({"predicted": 3}, "the column predicted has values that cannot be compared"),
+        ({"e_0": float("inf")}, "the column e_0 has values that cannot be compared"),
+        ({"sharpness": None}, "has no column sharpness"),
+        ({"e_31": None}, "embeddings of 31 values, the bundle's network gives 32"),
+    ],
+)
+def test_a_reference_that_cannot_be_compared_with_is_a_clear_error(
+    run: Callable[..., DriftReport], bundle: Bundle, store: Path, columns: dict[str, Any], said: str
+) -> None:
+    spoilt = spoil(bundle, store, **columns)
+    with pytest.raises(BundleError, match=said):
+        run(f"bundle={spoilt}", "current=drift_data")
 
 
 def test_wandb_gets_the_figures_and_the_page(

@@ -248,6 +248,14 @@ def test_the_job_prints_the_comparison_and_what_was_decided(
     assert "Back again: uv run invoke rollback -o alias=live" in said("new_data=drifted", "gate.seed=1")
 
 
+def test_another_recipe_joins_the_same_data(retrain: Callable[..., Outcome], trainer: Trainer, data: Path) -> None:
+    folders = [retrain("new_data=drifted", f"train.epochs={epochs}").folder for epochs in (3, 4)]
+    first, second = (json.loads((folder / "merge.json").read_text())["data"] for folder in folders)
+    assert folders[0] != folders[1]
+    assert first == second
+    assert len(trainer.calls) == 2
+
+
 def test_an_orchestrator_calls_the_steps_one_by_one_in_their_order(
     retrain: Callable[..., Outcome], trainer: Trainer
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from mlopsproject.evaluation.evaluator import SPLITS
 from mlopsproject.evaluation.reference import describe_faces
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.sampling import labelled_rows, sample_rows
+
+log = logging.getLogger(__name__)
 
 LOG: Final = "log"
 DATASET_PREFIX: Final = "dataset:"
@@ -145,6 +148,14 @@ def from_dataset(
     rows = np.sort(np.concatenate([dataset.splits[part] for part in (SPLITS if split == "all" else [split])]))
     if not len(rows):
         raise DataError(f"Data set {name!r} has no faces of {', '.join(classes)} in split={split}.")
+    others = dataset.info["loaded"]["other_classes"]
+    if others:
+        log.info(
+            "%d images of %s show classes that %s does not know; they do not count",
+            others,
+            name,
+            predictor.model_version,
+        )
     full = _describe_dataset(dataset, rows, predictor)
     table, repeated = _different(full)
     labelled = table[["predicted", "confidence"]].assign(label=np.asarray(classes)[dataset.labels[rows[table.index]]])

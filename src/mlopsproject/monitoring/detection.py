@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, ks_2samp
 
+from mlopsproject.core.errors import BundleError
 from mlopsproject.core.schemas import ColumnDrift, DriftVerdict
 from mlopsproject.monitoring.settings import EMBEDDING, PREDICTED, DetectionSettings
 
@@ -62,12 +63,16 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
         reference: a row per face, with the columns to test; the embedding as `e_0`, `e_1`, …
         current: likewise.
         settings: which columns, and when a difference counts.
+
+    Raises:
+        BundleError: if the embeddings of both sides are not of one network.
     """
     if min(len(reference), len(current)) < settings.min_rows:
         return Detection("not_enough_data", [], reference, current)
     old, new = pd.DataFrame(index=reference.index), pd.DataFrame(index=current.index)
     for name in settings.columns:
         if name == EMBEDDING:
+            _check_width(reference, current)
             old[name], new[name] = domain_scores(embedding(reference), embedding(current), settings.seed)
         else:
             old[name], new[name] = reference[name], current[name]
@@ -165,6 +170,20 @@ def embedding_columns(table: pd.DataFrame) -> list[str]:
 def _counts(column: ColumnDrift) -> bool:
     """Whether a column has moved far enough to matter."""
     return column.distance >= column.min_distance
+
+
+def _check_width(reference: pd.DataFrame, current: pd.DataFrame) -> None:
+    """Refuse embeddings of two networks.
+
+    Raises:
+        BundleError: naming both widths.
+    """
+    widths = [len(embedding_columns(table)) for table in (reference, current)]
+    if widths[0] != widths[1]:
+        raise BundleError(
+            f"The reference has embeddings of {widths[0]} values, the bundle's network gives {widths[1]}.",
+            "Export the bundle again: uv run invoke export",
+        )
 
 
 def _test_of(column: str) -> str:

@@ -54,11 +54,11 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
         output: folder for `drift.json`, `report.html` (Evidently's page) and `drift.png`.
 
     Returns:
-        The report, as published to the store if `publish` is on.
+        The report; `publish_report` takes it further.
 
     Raises:
         UserError: a bundle without a reference, a source that does not exist or holds no face, a log that is empty, of
-            another bundle or cannot be read, a store that cannot be written.
+            another bundle or cannot be read.
     """
     began = time.perf_counter()
     current_name = check_source(settings["current"], settings["split"])
@@ -100,10 +100,27 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
     )
     faces = _faces(settings, predictor, current)
     _write(report, detection, faces, output, began)
-    if settings["publish"] or (settings["publish"] is None and current.source == LOG):
-        DriftReports(settings["store"]["uri"]).publish(report, output)
-    log_drift(settings["wandb"], report, output)
     return report
+
+
+def publish_report(report: DriftReport, settings: Mapping[str, Any], output: Path) -> str | None:
+    """Copy a report to where others look for it: into the store, and to W&B when enabled.
+
+    Args:
+        report: from `run_drift`.
+        settings: of that run.
+        output: its folder.
+
+    Returns:
+        The report's address in the store; `None` if it does not go there.
+
+    Raises:
+        UserError: for a store that cannot be written; the report stays in `output`.
+    """
+    log_drift(settings["wandb"], report, output)
+    if settings["publish"] or (settings["publish"] is None and report.source == LOG):
+        return DriftReports(settings["store"]["uri"]).publish(report, output)
+    return None
 
 
 def exit_code(report: DriftReport) -> int:

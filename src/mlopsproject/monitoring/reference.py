@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from mlopsproject.core.errors import BundleError, DataError, first_line
 from mlopsproject.data.dataset import load_dataset
 from mlopsproject.data.manifest import read_import
 from mlopsproject.monitoring.detection import embedding_columns
-from mlopsproject.monitoring.settings import EMBEDDING
+from mlopsproject.monitoring.settings import EMBEDDING, PREDICTED
 
 REFERENCE_FILE = "reference.parquet"
 
@@ -28,7 +29,8 @@ def read_reference(bundle: Bundle, columns: tuple[str, ...]) -> pd.DataFrame:
         columns: that have to be there; `embedding` stands for `e_0`, `e_1`, ….
 
     Raises:
-        BundleError: if it has no reference, an unreadable one, or one without these columns.
+        BundleError: if it has no reference, an unreadable one, one without these columns, or with values in them that
+            are no finite numbers (words for `predicted`).
     """
     again = "Export the bundle again: uv run invoke export"
     if REFERENCE_FILE not in bundle.spec.files:
@@ -43,7 +45,16 @@ def read_reference(bundle: Bundle, columns: tuple[str, ...]) -> pd.DataFrame:
     if missing or not len(table):
         lacks = f"has no column {missing[0]}" if missing else "is empty"
         raise BundleError(f"{path} {lacks}.", again)
+    for name in [*columns, *(embedding_columns(table) if EMBEDDING in columns else [])]:
+        if name in table and not _is_usable(table[name]):
+            raise BundleError(f"{path}: the column {name} has values that cannot be compared.", again)
     return table
+
+
+def _is_usable(values: pd.Series[Any]) -> bool:
+    if values.name == PREDICTED:
+        return bool(values.map(lambda value: isinstance(value, str)).all())
+    return pd.api.types.is_numeric_dtype(values) and bool(np.isfinite(values.to_numpy(np.float64)).all())
 
 
 def reference_pictures(bundle: Bundle, root: Path, count: int, seed: int) -> NDArray[np.uint8] | None:

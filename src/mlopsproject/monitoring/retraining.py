@@ -139,7 +139,7 @@ class Retraining:
             overrides |= {"current": "log", "since": settings["since"], "database_url": settings["database_url"]}
         shared = ("detect", "decay", "threads", "progress", "store", "wandb")
         drift = {**values(load_config("drift")), **{key: settings[key] for key in shared}, **overrides}
-        drift |= {"publish": False, "data": {"root": settings["data"]["root"]}}
+        drift["data"] = {"root": settings["data"]["root"]}
         report = run_drift(drift, self.folder / "check")
         if exit_code(report) != DRIFT and not settings["force"]:
             return no_reason(report)
@@ -157,7 +157,9 @@ class Retraining:
         info = read_import(self._old)
         options = dict(info["options"])
         own = options.pop("own_classes")
-        name = f"{self._old.name}-{self._new.name}-{self._key}"
+        # By what is merged alone, which is the same whatever is trained on it.
+        digits = _hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
+        name = f"{self._old.name}-{self._new.name}-{digits}"
         result = import_dataset(
             merged_source([self._old, self._new]),
             name,
@@ -236,7 +238,7 @@ class Retraining:
         # What the recipe says, not only what it is called.
         own["train"] = values(load_config("train", self._recipe))
         own |= {"fingerprints": [read_import(folder)["fingerprint"] for folder in (self._old, self._new)]}
-        return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
+        return _hash(own)
 
     def _place(self, production: str) -> tuple[Path, str]:
         """The folder to work in, and which bundle is in production for it.
@@ -259,8 +261,7 @@ class Retraining:
     def _prefix(self) -> str:
         """What the names of candidates begin with, so that one that is there already is found."""
         family = self.production.rpartition("-")[0]
-        digits = hashlib.sha256(f"{self._key}{self.production}".encode()).hexdigest()[:8]
-        return f"{_SUFFIX.sub('', family)}-r{digits}"
+        return f"{_SUFFIX.sub('', family)}-r{_hash([self._key, self.production])}"
 
     def _candidate(self) -> str | None:
         found = [name for name in self._store.names() if name.rpartition("-")[0] == self._prefix()]
@@ -304,6 +305,11 @@ class Retraining:
             except OSError:
                 raise ConfigError(f"Another process is at work in {self.folder}.", "Wait for it.") from None
             yield
+
+
+def _hash(document: Any) -> str:
+    """Eight digits for a JSON document."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _read(path: Path) -> dict[str, Any]:
