@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import re
-import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.logging import RichHandler
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import ConfigError, UserError
 from mlopsproject.overrides import check_added, check_kinds, config_folder, defaults, explain, quoted
 
@@ -36,6 +37,8 @@ _LIBRARY_NOTES = (
     r".*does not have many workers.*",
     r".*callbacks used to create the checkpoint need to be provided.*",
 )
+
+log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig], Any]
 
@@ -121,8 +124,7 @@ def command_line(job: str, **changes: object) -> str:
     given = [text for text in sys.argv[1:] if re.search("[=~]", text) and not text.startswith(("-", "hydra."))]
     kept = [text for text in given if text.partition("=")[0].lstrip("+") not in changes]
     overrides = [*kept, *(f"{key}={value}" for key, value in changes.items())]
-    words = ["uv", "run", "invoke", job.replace("_", "-"), *(word for text in overrides for word in ("-o", text))]
-    return shlex.join(words)
+    return job_command(job, *overrides)
 
 
 def output_folder() -> Path:
@@ -133,16 +135,24 @@ def output_folder() -> Path:
 def run_job(job: str, task: Task) -> None:
     """Run a job from the command line: `python -m mlopsproject.<job> key=value …`.
 
-    A `UserError` is printed in one line and exits with 1, without a traceback, and Ctrl-C exits with 130; any other
-    exception is a bug and keeps its traceback. An integer that the task returns is the exit code.
+    A `UserError` is printed in one line and exits with 1, without a traceback, Ctrl-C exits with 130 and SIGTERM with
+    143; any other exception is a bug and keeps its traceback. An integer that the task returns is the exit code.
     """
     set_up_logging()
+    # By default the first process of a container, which a job is there, ignores it.
+    signal.signal(signal.SIGTERM, _leave)
     if not _is_sweep(sys.argv):
         sys.argv[1:] = [quoted(text) for text in sys.argv[1:]]
     with _one_line_errors():
         _check_overrides(job)
         code = _run_with_hydra(job, task)
     sys.exit(code)
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """End the job as a signal asks, in the way that lets it tidy up."""
+    log.warning("Stopped by %s.", signal.Signals(number).name)
+    sys.exit(128 + number)
 
 
 def _is_sweep(arguments: list[str]) -> bool:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlopsproject.config import require, run_job, values
+from mlopsproject.core.commands import job_command
 from mlopsproject.data.importer import ImportResult, import_dataset
 
 
@@ -46,8 +47,8 @@ def import_data(config: DictConfig) -> None:
         soft_wrap=True,
     )
     console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True, markup=False)
-    console.print(f"Look at it:  uv run invoke data-report -o name={name}", soft_wrap=True)
-    console.print(f"Train on it: uv run invoke train -o data.name={name}", soft_wrap=True)
+    console.print(f"Look at it:  {job_command('data-report', f'name={name}')}", soft_wrap=True)
+    console.print(f"Train on it: {job_command('train', f'data.name={name}')}", soft_wrap=True)
 
 
 def main() -> None:

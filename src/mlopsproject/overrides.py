@@ -14,19 +14,20 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from mlopsproject.core.errors import ConfigError, first_line, nearest
+from mlopsproject.core.shipped import shipped_folder
 
 
 def config_folder() -> Path:
-    """Where the YAML files are: `configs/` of the working directory, else of the project this package lies in.
+    """Where the YAML files are: `configs/` of the working directory if they are this project's, else those that ship.
 
     Raises:
-        ConfigError: if neither exists.
+        ConfigError: if there are none.
     """
-    candidates = [Path.cwd() / "configs", Path(__file__).resolve().parents[2] / "configs"]
-    for candidate in candidates:
-        if (candidate / "train.yaml").is_file():
+    for candidate in (Path.cwd() / "configs", shipped_folder("configs")):
+        # Other projects have a configs/train.yaml too; that every job reads job.yaml is this project's.
+        if candidate is not None and all((candidate / name).is_file() for name in ("train.yaml", "job.yaml")):
             return candidate
-    raise ConfigError("no configs/ folder found.", "Run from the project's folder.")
+    raise ConfigError("no configs/ folder found.", "Install the package again, or run from the project's folder.")
 
 
 @cache

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlopsproject.config import load_config, run_job, started_with, values
+from mlopsproject.core.commands import job_command
 from mlopsproject.monitoring.comparison import PAGE_FILE, Comparison
 from mlopsproject.monitoring.job import NOT_ENOUGH_DATA, OK
 from mlopsproject.monitoring.retraining import Retraining
@@ -46,8 +47,8 @@ def _decision(outcome: Outcome, settings: dict[str, Any]) -> str:
     if outcome.stopped:
         return outcome.stopped
     if outcome.promoted:
-        back = f"Back again: uv run invoke rollback -o alias={alias} -o store.uri={settings['store']['uri']}"
-        return f"Promoted: {alias}: {outcome.production} -> {outcome.promoted}. {back}"
+        back = job_command("rollback", f"alias={alias}", f"store.uri={settings['store']['uri']}")
+        return f"Promoted: {alias}: {outcome.production} -> {outcome.promoted}. Back again: {back}"
     if outcome.comparison is None:
         return f"Next: step={STEPS[len(outcome.done)]}"
     if outcome.comparison.better:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +92,8 @@ def test_the_configs_are_found_from_any_working_folder(tmp_path: Path, monkeypat
     own = tmp_path / "configs"
     own.mkdir()
     (own / "train.yaml").touch()
+    assert config_folder() != own, "those of another project"
+    (own / "job.yaml").touch()
     assert config_folder() == own, "a project's own configs come first"
 
 
@@ -174,6 +178,26 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_one(run: Job, error: Exc
     assert code == 1
     assert said.startswith(line)
     assert said.count("\n") == 1
+
+
+def test_sigterm_ends_a_job_in_order(run: Job) -> None:
+    tidied = []
+
+    def task(config: DictConfig) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("went on")
+        finally:
+            tidied.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code, said = run(task)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code == 143
+    assert "Stopped by SIGTERM." in said
+    assert tidied
 
 
 def test_a_typo_never_starts_the_job(run: Job, tmp_path: Path) -> None:

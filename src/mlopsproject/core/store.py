@@ -130,6 +130,14 @@ class Store(StoreFiles):
         """
         return read_history(self.read_file(f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"))
 
+    def knows(self, name_or_alias: str) -> bool:
+        """Whether the store has a bundle or an alias of this name.
+
+        Raises:
+            StoreError: if the store cannot be reached, or the alias does not hold a bundle's name.
+        """
+        return self.exists(name_or_alias) or self.get_alias(name_or_alias) is not None
+
     def resolve(self, name_or_alias: str) -> str:
         """Turn a bundle's name or an alias into the name of a bundle that the store holds.
 

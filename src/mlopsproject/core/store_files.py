@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from mlopsproject.core.connections import connect, filesystem_class
 from mlopsproject.core.errors import StoreError, UserError, first_line
 from mlopsproject.core.files import atomic_file, is_disk_full
+
+#: The store where none is named: this folder of the working directory.
+DEFAULT_STORE: Final = "models"
 
 
 class StoreFiles:
@@ -22,7 +25,7 @@ class StoreFiles:
     Every method raises `StoreError` for an address of an unknown kind, or one whose package is not installed.
     """
 
-    def __init__(self, uri: str | Path = "models") -> None:
+    def __init__(self, uri: str | Path = DEFAULT_STORE) -> None:
         self.uri = str(uri).rstrip("/") or "/"
         protocol, is_remote, _ = self.uri.partition("://")
         self._protocol = protocol if is_remote else "file"

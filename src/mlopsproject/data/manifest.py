@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import DataError, first_line, nearest
 
 MANIFEST_FILE: Final = "manifest.parquet"
@@ -69,7 +70,7 @@ def read_import(folder: Path) -> dict[str, Any]:
         listed = f"Known: {', '.join(known)}." if known else "None is imported yet."
         raise DataError(
             f"No data set {folder.name!r} in {folder.parent}{'; ' + hint if hint else '.'} {listed}",
-            f"Import one: uv run invoke import-data -o source=PATH -o name={folder.name}",
+            f"Import one: {job_command('import-data', 'source=PATH', f'name={folder.name}')}",
         )
     try:
         info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

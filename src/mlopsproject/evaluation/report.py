@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
 from mlopsproject.evaluation.pages import file_uri, write_page
 
@@ -61,9 +62,7 @@ def _command(metrics: dict[str, Any]) -> str:
     bundle, data = metrics["bundle"], metrics["data"]
     values = {"bundle": bundle["name"], "precision": bundle["precision"], "data.name": data["name"]}
     options = {**values, "split": data["split"]}.items()
-    return (
-        " ".join(["uv run invoke evaluate", *(f"-o {key}={value}" for key, value in options)]) if bundle["name"] else ""
-    )
+    return job_command("evaluate", *(f"{key}={value}" for key, value in options)) if bundle["name"] else ""
 
 
 def top_confusions(metrics: dict[str, Any], count: int = 3) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar
 import httpx
 from pydantic import BaseModel, RootModel, ValidationError
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import UserError, first_line
 from mlopsproject.core.schemas import (
     BatchResponse,
@@ -243,7 +244,7 @@ class ApiClient:
 
     def _down(self, error: Exception) -> ApiError:
         logger.warning("%s does not answer: %s", self._settings.backend, first_line(error))
-        start = 'Start it with "uv run invoke api".' if self._settings.backend_is_local else "It may be starting."
+        start = f'Start it with "{job_command("api")}".' if self._settings.backend_is_local else "It may be starting."
         return ApiError("down", "The service does not answer.", start)
 
     def _foreign(self, reason: str, status: int | None = None) -> ApiError:

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.schemas import ColumnDrift, DriftEntry, DriftReport, Performance
 from mlopsproject.frontend import parts, report_frame, session, theme, time_charts
 from mlopsproject.frontend.charts import percent
@@ -77,7 +78,7 @@ def _nothing_yet() -> None:
     with st.container(border=True, key="no-drift-report"):
         st.markdown("**No drift report about this model yet**")
         st.markdown("Whoever runs the service compares its answers with the faces that the model was made for:")
-        st.code("uv run invoke drift -o current=log -o since=7d", language="bash")
+        st.code(job_command("drift", "current=log", "since=7d"), language="bash")
 
 
 def _identifier(report: DriftReport, entries: Sequence[DriftEntry]) -> str | None:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency, ks_2samp
 
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.schemas import ColumnDrift, DriftVerdict
 from mlopsproject.monitoring.settings import EMBEDDING, PREDICTED, DetectionSettings
@@ -182,7 +183,7 @@ def _check_width(reference: pd.DataFrame, current: pd.DataFrame) -> None:
     if widths[0] != widths[1]:
         raise BundleError(
             f"The reference has embeddings of {widths[0]} values, the bundle's network gives {widths[1]}.",
-            "Export the bundle again: uv run invoke export",
+            f"Export the bundle again: {job_command('export')}",
         )
 
 

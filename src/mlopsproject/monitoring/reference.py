@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mlopsproject.core.bundle import Bundle
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import BundleError, DataError, first_line
 from mlopsproject.data.dataset import load_dataset
 from mlopsproject.data.manifest import read_import
@@ -32,7 +33,7 @@ def read_reference(bundle: Bundle, columns: tuple[str, ...]) -> pd.DataFrame:
         BundleError: if it has no reference, an unreadable one, one without these columns, or with values in them that
             are no finite numbers (words for `predicted`).
     """
-    again = "Export the bundle again: uv run invoke export"
+    again = f"Export the bundle again: {job_command('export')}"
     if REFERENCE_FILE not in bundle.spec.files:
         raise BundleError(f"Bundle {bundle.name} has no {REFERENCE_FILE}, so that nothing can be compared.", again)
     path = bundle.file(REFERENCE_FILE)

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlopsproject.config import load_config, values
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import DRIFT_FILE
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.files import atomic_file
@@ -283,7 +284,7 @@ class Retraining:
         promoted = (self._result("promote") or {}).get("promoted")
         holds = self._store.get_alias(self._settings["alias"])
         if promoted is not None and promoted != holds:
-            again = f"uv run invoke promote -o bundle={promoted} -o alias={self._settings['alias']}"
+            again = job_command("promote", f"bundle={promoted}", f"alias={self._settings['alias']}")
             stopped = f"{promoted} was promoted, and rolled back since: the alias holds {holds}. Again: {again}"
             promoted = None
         return Outcome(

@@ -6,7 +6,9 @@ import logging
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,7 +156,8 @@ def fit(
     if resume:
         carry_curves(loggers, resume.parent.parent, int(read_checkpoint(resume).get("global_step", 0)))
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+        with _left_to_lightning(signal.SIGTERM):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
     except MisconfigurationException as error:
@@ -162,6 +165,19 @@ def fit(
     if trainer.should_stop:
         log.info("Stopped early after epoch %d: no better %s", trainer.current_epoch, settings["callbacks"]["monitor"])
     return trainer
+
+
+@contextmanager
+def _left_to_lightning(number: int) -> Iterator[None]:
+    """Without the job's own handler of a signal, which Lightning would call at once, in the middle of a batch."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def ship(

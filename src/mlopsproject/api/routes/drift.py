@@ -66,7 +66,7 @@ async def newest(request: Request) -> Response:
     name = service.loaded_model().version
     report = await service.ask_store(service.drift_reports.latest, name)
     if report is None:
-        raise _missing("There is no drift report about this model yet: run the drift job, invoke drift.")
+        raise _missing("There is no drift report about this model yet: run the drift job.")
     return _json(_for_caller(request, report).model_dump_json().encode())
 
 
