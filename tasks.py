@@ -6,6 +6,7 @@ Jobs take config overrides: `uv run invoke train -o epochs=5 -o model=reference`
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -15,6 +16,8 @@ from invoke import Context, Exit, task
 
 OVERRIDES = {"override": "a config override, key=value; repeat for more (see configs/)"}
 PYTHON = shlex.quote(sys.executable)
+#: One Dockerfile each.
+IMAGES = ("api", "frontend", "evaluate", "drift", "train")
 
 
 def _run(c: Context, command: str) -> None:
@@ -191,16 +194,18 @@ def sample_data(c, out, images=2600, seed=0, drift=False):
 @task(
     help={
         "slow": "run the slow tests instead: real training, servers, a browser, large data",
+        "containers": "run the container tests instead: build and start every image (CONTAINER_BUILD, CONTAINER_RUN)",
         "coverage": "measure coverage of src/ and fail under 90 %",
         "args": "more arguments for pytest, in quotes",
     }
 )
-def test(c, slow=False, coverage=True, args=""):
+def test(c, slow=False, containers=False, coverage=True, args=""):
     """Run lint, types, import contracts and the fast tests with coverage."""
     _pull(c, "train_data")
     _pull(c, "drift_data")
-    if slow:
-        _run(c, f"{PYTHON} -m pytest -m slow {args}")
+    if slow or containers:
+        chosen = " or ".join(name for name, given in (("slow", slow), ("container", containers)) if given)
+        _run(c, f"{PYTHON} -m pytest -m {shlex.quote(chosen)} {args}")
         return
     lint(c)
     cover = "--cov --cov-report=term:skip-covered --cov-fail-under=90" if coverage else ""
@@ -214,6 +219,68 @@ def lint(c, fix=False):
     _run(c, f"{PYTHON} -m ruff check {'--fix' if fix else ''} .")
     _run(c, f"{PYTHON} -m mypy")
     _run(c, "lint-imports")
+
+
+@task(
+    help={
+        "images": f"which, separated by commas: {', '.join(IMAGES)}; or all; train is large (all)",
+        "tag": "of the images mlopsproject-NAME",
+    }
+)
+def docker_build(c, images="all", tag="latest"):
+    """Build container images, with `docker build` or with CONTAINER_BUILD, called with DOCKERFILE CONTEXT TAG."""
+    names = IMAGES if images == "all" else images.split(",")
+    if unknown := set(names) - set(IMAGES):
+        raise Exit(f"error: no image {', '.join(sorted(unknown))}; one of: {', '.join(IMAGES)}.", code=1)
+    builder = os.environ.get("CONTAINER_BUILD")
+    for name in names:
+        dockerfile, image = f"dockerfiles/{name}.dockerfile", f"mlopsproject-{name}:{tag}"
+        if builder:
+            _run(c, f"{builder} {shlex.join([dockerfile, '.', image])}")
+        else:
+            _run(c, shlex.join(["docker", "build", "--file", dockerfile, "--tag", image, "."]))
+
+
+@task(
+    help={
+        "only": "steps, separated by commas; see docs/google-cloud.md (all but trainings)",
+        "project": "id of the Google Cloud project (PROJECT)",
+        "region": "such as europe-west1 (REGION)",
+        "tag": "of the images (TAG)",
+        "dry_run": "print every command and request, and do none",
+    }
+)
+def deploy(c, only="", project="", region="", tag="", dry_run=False):
+    """Bring the service to Google Cloud, see docs/google-cloud.md."""
+    given = {"only": only, "project": project, "region": region, "tag": tag}
+    flags = [f"--{name}={value}" for name, value in given.items() if value]
+    _run(c, shlex.join([sys.executable, "-m", "deploy.gcp.deploy", *flags, *(["--dry-run"] if dry_run else [])]))
+
+
+@task(help={"images": f"which, separated by commas: {', '.join(IMAGES)}; or all"})
+def sbom(c, images="all"):
+    """Write bills of materials (CycloneDX) of what the images install into dist/sbom-NAME.cdx.json."""
+    Path("dist").mkdir(exist_ok=True)
+    for name in IMAGES if images == "all" else images.split(","):
+        dockerfile = Path(f"dockerfiles/{name}.dockerfile")
+        if not dockerfile.is_file():
+            raise Exit(f"error: no image {name}; one of: {', '.join(IMAGES)}.", code=1)
+        extras = re.findall(r"--extra (\S+)", dockerfile.read_text(encoding="utf-8"))
+        place = f"dist/sbom-{name}.cdx.json"
+        command = ["uv", "export", "--quiet", "--locked", "--no-dev", "--preview-features", "sbom-export"]
+        command += ["--format", "cyclonedx1.5", "--output-file", place, *(f"--extra={extra}" for extra in extras)]
+        c.run(shlex.join(command), hide="out")
+        print(place)
+
+
+@task
+def audit(c):
+    """Look every locked package up in the OSV database of vulnerabilities; needs the internet."""
+    done = c.run("uv audit --locked --preview-features audit-command", warn=True)
+    if done.exited == 2:
+        raise Exit("error: nothing was checked: the database of vulnerabilities was not reached, see above.", code=2)
+    if done.exited:
+        raise Exit("error: a locked package has a known vulnerability, see above.", code=done.exited)
 
 
 @task
@@ -241,3 +308,11 @@ def build_docs(c):
 def serve_docs(c, port=8080):
     """Serve the documentation with live reload."""
     _run(c, f"{PYTHON} -m mkdocs serve --dev-addr localhost:{port}")
+
+
+@task(iterable=["picture"], help={"picture": "name of one, such as frontend; repeat for more; all by default"})
+def docs_images(c, picture):
+    """Make the documentation's pictures of the product at work, on synthetic faces; needs Chromium."""
+    _pull(c, "train_data")
+    _pull(c, "drift_data")
+    _run(c, shlex.join([sys.executable, "docs/pictures/make.py", *picture]))

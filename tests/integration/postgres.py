@@ -75,13 +75,13 @@ class PostgresServer:
         if self._runs():
             self._control("stop", "-w", "-m", "immediate")
 
-    def create_database(self) -> str:
-        """Make an empty database and give its URL."""
+    def create_database(self, options: str = "") -> str:
+        """Make an empty database, with options of `CREATE DATABASE`, and give its URL."""
         import psycopg
 
         name = f"log_{time.time_ns()}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+            connection.execute(f'CREATE DATABASE "{name}" {options}')  # type: ignore[arg-type]
         return self.url(name)
 
     def url(self, database: str) -> str:

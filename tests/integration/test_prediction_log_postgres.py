@@ -108,6 +108,23 @@ def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
+def test_a_database_without_an_encoding_takes_rows(server: PostgresServer, tmp_path: Path) -> None:
+    url = server.create_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    settings = LogSettings(data_dir=tmp_path, database_url=url)
+    migrate(settings)
+    opened = Database(settings.url)
+    try:
+        rows = make_rows(3)
+        write_segment(settings.spool_dir, rows)
+        drainer = Drainer(settings.spool_dir, opened, batch_rows=15, pause=1)
+        assert drainer.take()
+        drainer.drain()
+        drainer.release()
+        assert stored(opened) == ids(rows)
+    finally:
+        opened.close()
+
+
 def test_processes_that_migrate_at_once_wait_for_each_other(empty: LogSettings) -> None:
     command = [sys.executable, "-m", "mlopsproject.log_migrate", "--env-file", ""]
     started = [

@@ -37,6 +37,8 @@ _SERVER_OPTIONS: Final = {
     "keepalives_interval": _TIMEOUT,
     "keepalives_count": 2,
     "application_name": "mlopsproject prediction log",
+    # A database that was made without an encoding (SQL_ASCII) would answer bytes.
+    "client_encoding": "utf8",
 }
 #: SQLSTATEs that blame a value, though the driver counts them among other errors: limits such as that of an index, and
 #: types that do not fit.

@@ -1,0 +1,221 @@
+"""The system of compose.yaml: from a face in the browser to a row in PostgreSQL and a metric in Prometheus.
+
+COMPOSE names another program than `docker compose`. With CONTAINER_STAND_INS=1 the images of registries are built from
+Debian's packages, see stand_ins/. Grafana is left out: there is nothing to stand in for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from tests.e2e.browser import chromium, visit
+from tests.e2e.containers.engine import ROOT, TAG, engine, stand_in
+from tests.e2e.test_frontend_browser import give
+
+from mlopsproject.data.synthetic import render_expression, sample_expression
+from mlopsproject.data.synthetic.identity import sample_identity
+from mlopsproject.data.synthetic.scene import STUDIO
+from mlopsproject.load.processes import free_port
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+
+COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
+STAND_INS = os.environ.get("CONTAINER_STAND_INS") == "1"
+PROJECT = "mlopsproject-test"
+COUNT = "select count(*) from predictions"
+
+
+class Stack:
+    """The services of compose.yaml, on free ports."""
+
+    def __init__(self) -> None:
+        self.ports = {name: free_port() for name in ("API", "FRONTEND", "PROMETHEUS")}
+        own = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
+        self.environment = {
+            **os.environ,
+            **own,
+            "TAG": TAG,
+            "DRIFT_SECONDS": "5",
+            "POSTGRES_PASSWORD": "not-the-default",
+        }
+        files = ["compose.yaml", *(["tests/e2e/containers/stand_ins/compose.yaml"] if STAND_INS else [])]
+        self.command = [*COMPOSE, "--project-name", PROJECT, *(word for name in files for word in ("--file", name))]
+
+    def __call__(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [*self.command, *words],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def address(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def up(self, *services: str) -> None:
+        # One by one: not every engine waits for the health that `depends_on` asks for.
+        self("up", "--detach", "--no-build", "--no-deps", *services)
+
+    def query(self, sql: str) -> str:
+        done = engine(
+            "exec", self.container("postgres"), "psql", "-U", "faces", "-h", "/var/run/postgresql", "-Atc", sql
+        )
+        return done.stdout.strip()
+
+    def container(self, service: str) -> str:
+        label = f"label=com.docker.compose.service={service}"
+        named = engine(
+            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}", "--filter", label
+        )
+        return named.stdout.split()[-1]
+
+
+def until(condition: Callable[[], object], seconds: float = 60, what: Callable[[], object] = lambda: "") -> None:
+    """Wait for something; it may fail meanwhile as long as it is not there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (AssertionError, httpx.HTTPError):
+            pass
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def stack(image: Callable[[str], str]) -> Iterator[Stack]:
+    for name in ("api", "frontend", "drift"):
+        image(name)
+    if STAND_INS:
+        stand_in("postgres")
+        stand_in("prometheus")
+    services = Stack()
+    services("down", "--volumes", check=False)
+    try:
+        services.up("postgres")
+        until(lambda: engine("exec", services.container("postgres"), "pg_isready", "-U", "faces", "-h", "127.0.0.1"))
+        services.up("migrate")
+        migrated = services.container("migrate")
+        assert engine("wait", migrated).stdout.split()[-1] == "0", engine("logs", migrated).stderr
+        services.up("api", "frontend", "drift", "prometheus")
+        until(lambda: httpx.get(f"{services.address('API')}/ready").status_code == 200)
+        until(lambda: httpx.get(f"{services.address('FRONTEND')}/_stcore/health").status_code == 200)
+        yield services
+    finally:
+        services("down", "--volumes", check=False)
+
+
+@pytest.fixture
+def smile(tmp_path: Path) -> Path:
+    """A drawn face that smiles."""
+    rng = np.random.default_rng(4)
+    pixels = render_expression(sample_expression("happy", rng), sample_identity(rng), STUDIO, rng, 320)
+    Image.fromarray(pixels).save(tmp_path / "smile.png")
+    return tmp_path / "smile.png"
+
+
+def test_a_face_goes_from_the_page_to_a_row_and_a_metric(stack: Stack, smile: Path, tmp_path: Path) -> None:
+    before = int(stack.query(COUNT))
+    with chromium() as browser, visit(browser, stack.address("FRONTEND"), tmp_path) as page:
+        expect(page.get_by_text("Service ready")).to_be_visible()
+        give(page, smile)
+        expect(page.get_by_role("heading", name="happy", exact=True)).to_be_visible()
+    until(lambda: int(stack.query(COUNT)) == before + 1)
+    assert stack.query("select predicted from predictions order by created_at desc limit 1") == "happy"
+    query = {"query": 'sum(mlopsproject_predictions_total{predicted="happy"})'}
+
+    def metric() -> list[object]:
+        answer = httpx.get(f"{stack.address('PROMETHEUS')}/api/v1/query", params=query).json()
+        return [result["value"][1] for result in answer["data"]["result"]]
+
+    until(lambda: metric() and float(str(metric()[0])) >= 1, seconds=90, what=metric)
+
+
+def test_alerts_are_loaded(stack: Stack) -> None:
+    rules = httpx.get(f"{stack.address('PROMETHEUS')}/api/v1/rules").json()["data"]["groups"]
+    assert sum(len(group["rules"]) for group in rules) > 10
+
+
+def test_the_drift_service_goes_on_after_a_verdict_and_its_report_reaches_the_api(stack: Stack, face: bytes) -> None:
+    assert httpx.post(f"{stack.address('API')}/predict/", files={"data": face}).status_code == 200
+
+    def verdicts() -> int:
+        done = engine("logs", stack.container("drift"))
+        return (done.stdout + done.stderr).count("not enough data")
+
+    until(lambda: verdicts() >= 2, seconds=120, what=lambda: engine("logs", stack.container("drift")).stderr)
+    until(lambda: httpx.get(f"{stack.address('API')}/drift").json()["verdict"] == "not_enough_data")
+
+
+def test_a_rolling_restart_under_load_loses_no_answered_row(stack: Stack, face: bytes) -> None:
+    """Two servers, restarted one after the other, while callers go on with the one that answers."""
+    first = stack.container("api")
+    network = f"{PROJECT}_default"
+    port = free_port()
+    second = engine(
+        *("run", "--detach", "--network", network, "--publish", f"127.0.0.1:{port}:8000"),
+        *("--env", "DATABASE_URL=postgresql://faces:not-the-default@postgres:5432/faces", "--stop-timeout", "50"),
+        *("--env", "LOG_DURABILITY=database", "--read-only", "--tmpfs", "/tmp", f"mlopsproject-api:{TAG}"),
+    ).stdout.split()[-1]
+    servers = [stack.address("API"), f"http://127.0.0.1:{port}"]
+    answered: set[str] = set()
+    lock, done = threading.Lock(), threading.Event()
+    failures: list[str] = []
+
+    def call(turn: int) -> None:
+        # A stopped container does not refuse a connection; it is silent.
+        with httpx.Client(timeout=httpx.Timeout(30, connect=0.5)) as client:
+            while not done.is_set():
+                turn += 1
+                try:
+                    answer = client.post(f"{servers[turn % 2]}/predict/", files={"data": face})
+                except httpx.TransportError:
+                    continue
+                if answer.status_code == 200:
+                    with lock:
+                        answered.add(answer.json()["faces"][0]["prediction_id"])
+                elif answer.status_code != 503:
+                    failures.append(answer.text)
+
+    try:
+        until(lambda: httpx.get(f"{servers[1]}/ready").status_code == 200)
+        callers = [threading.Thread(target=call, args=(turn,)) for turn in range(8)]
+        for caller in callers:
+            caller.start()
+        for one, address in ((first, servers[0]), (second, servers[1])):
+            time.sleep(3)
+            served = len(answered)
+            engine("restart", "--time", "50", one)
+            until(lambda address=address: httpx.get(f"{address}/ready").status_code == 200)
+            assert len(answered) > served, "the other one answers meanwhile"
+        time.sleep(3)
+        done.set()
+        for caller in callers:
+            caller.join(timeout=60)
+        assert failures == []
+        assert len(answered) > 200
+
+        def missing() -> set[str]:
+            return answered - set(stack.query("select prediction_id from predictions").split())
+
+        until(lambda: not missing(), seconds=60, what=missing)
+    finally:
+        done.set()
+        engine("rm", "--force", "--volumes", second)
