@@ -126,7 +126,7 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed, parity or power (what=train, import, parity, latency, serving, drift, drift_log or stats)."""
+    """Measure speed, size, parity or power (what=train, import, latency, serving, drift …; docs/benchmarks.md)."""
     _job(c, "benchmark", override)
 
 

@@ -85,11 +85,25 @@ def _drift_log(settings: dict[str, Any]) -> dict[str, Any]:
     return benchmark_drift_log(**settings)
 
 
+def _peers(settings: dict[str, Any]) -> dict[str, Any]:
+    # scikit-learn, and PyArrow.
+    from mlopsproject.evaluation.peers import benchmark_peers
+
+    return benchmark_peers(**settings)
+
+
 def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     # A server's libraries, and a second for them.
     from mlopsproject.load.serving_benchmark import benchmark_serving
 
     return benchmark_serving(**settings)
+
+
+def _containers(settings: dict[str, Any]) -> dict[str, Any]:
+    # Processes and their libraries.
+    from mlopsproject.load.container_benchmark import benchmark_containers
+
+    return benchmark_containers(**settings)
 
 
 WHAT = {
@@ -101,6 +115,8 @@ WHAT = {
     "drift": _drift,
     "drift_log": _drift_log,
     "stats": _stats,
+    "containers": _containers,
+    "peers": _peers,
 }
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import pytest
-from tests.e2e.containers.engine import ENGINE, Container, build, engine, start
+from tests.e2e.containers.images import ROOT, TAG
 
+from mlopsproject.load.containers import Container, build, engine, start
 from mlopsproject.load.processes import free_port
 
 
 @pytest.fixture(scope="session")
 def image() -> Callable[[str], str]:
     """``image("api")`` builds that image on first use and gives its name."""
-    try:
-        subprocess.run([*ENGINE, "version"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.fail(f"These tests need a container engine, docker or what CONTAINER_RUN names: {error}")
-    return cache(build)
+    return cache(lambda name: build(name, ROOT, TAG))
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def container() -> Iterator[Callable[..., Container]]:
 
     yield make
     for one in started:
-        engine("rm", "--force", "--volumes", one.id)
+        one.remove()
 
 
 @pytest.fixture

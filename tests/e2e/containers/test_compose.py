@@ -20,12 +20,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from tests.e2e.browser import chromium, visit
-from tests.e2e.containers.engine import ROOT, TAG, engine, stand_in
+from tests.e2e.containers.images import ROOT, TAG, stand_in, until
 from tests.e2e.test_frontend_browser import give
 
 from mlopsproject.data.synthetic import render_expression, sample_expression
 from mlopsproject.data.synthetic.identity import sample_identity
 from mlopsproject.data.synthetic.scene import STUDIO
+from mlopsproject.load.containers import engine
 from mlopsproject.load.processes import free_port
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
@@ -78,25 +79,16 @@ class Stack:
         )
         return done.stdout.strip()
 
+    def database_is_ready(self) -> bool:
+        asked = ("exec", self.container("postgres"), "pg_isready", "-U", "faces", "-h", "127.0.0.1")
+        return engine(*asked, check=False).returncode == 0
+
     def container(self, service: str) -> str:
         label = f"label=com.docker.compose.service={service}"
         named = engine(
             "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}", "--filter", label
         )
         return named.stdout.split()[-1]
-
-
-def until(condition: Callable[[], object], seconds: float = 60, what: Callable[[], object] = lambda: "") -> None:
-    """Wait for something; it may fail meanwhile as long as it is not there."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except (AssertionError, httpx.HTTPError):
-            pass
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.3)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +102,7 @@ def stack(image: Callable[[str], str]) -> Iterator[Stack]:
     services("down", "--volumes", check=False)
     try:
         services.up("postgres")
-        until(lambda: engine("exec", services.container("postgres"), "pg_isready", "-U", "faces", "-h", "127.0.0.1"))
+        until(services.database_is_ready)
         services.up("migrate")
         migrated = services.container("migrate")
         assert engine("wait", migrated).stdout.split()[-1] == "0", engine("logs", migrated).stderr
