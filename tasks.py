@@ -214,11 +214,12 @@ def test(c, slow=False, containers=False, coverage=True, args=""):
 
 @task(help={"fix": "mend what can be mended"})
 def lint(c, fix=False):
-    """Check format, lint, types and the import contracts."""
+    """Check format, lint, types, the import contracts, and the files for containers, clouds and GitHub."""
     _run(c, f"{PYTHON} -m ruff format {'' if fix else '--check'} .")
     _run(c, f"{PYTHON} -m ruff check {'--fix' if fix else ''} .")
     _run(c, f"{PYTHON} -m mypy")
     _run(c, "lint-imports")
+    _run(c, "bash .github/scripts/lint_files.sh")
 
 
 @task(
