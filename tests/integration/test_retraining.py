@@ -136,6 +136,20 @@ def test_new_data_join_what_production_was_trained_on_and_nothing_else(
         retrain("new_data=same", "data.name=drifted")
 
 
+def test_a_class_of_ones_own_that_production_knows_is_merged_once(
+    retrain: Callable[..., Outcome], data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    for name in ("train_data", "drifted"):
+        file = tmp_path / "data" / name / "import.json"
+        info = json.loads(file.read_text(encoding="utf-8"))
+        info["options"]["own_classes"] = ["happy"]
+        file.write_text(json.dumps(info), encoding="utf-8")
+    place = f"data.root={tmp_path}/data"
+    assert retrain("new_data=drifted", place, "step=check").done == ("check",)
+    assert retrain("new_data=drifted", place, "step=merge").done == ("check", "merge")
+
+
 def test_an_equal_model_is_kept_aside_and_nothing_is_done_twice(
     retrain: Callable[..., Outcome], trainer: Trainer, bundle: Bundle, tmp_path: Path, data: Path
 ) -> None:

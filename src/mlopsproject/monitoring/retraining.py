@@ -165,7 +165,7 @@ class Retraining:
             merged_source([self._old, self._new]),
             name,
             root=self._root,
-            classes=[*self._classes, *own],
+            classes=list(dict.fromkeys([*self._classes, *own])),
             progress=self._settings["progress"],
             **options,
         )
