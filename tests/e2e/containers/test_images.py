@@ -168,6 +168,6 @@ def test_a_job_ends_in_order_on_sigterm(image: Image, container: Start, tmp_path
 def test_training_ships_a_bundle(image: Image, tmp_path: Path) -> None:
     """The large one: some gigabytes of PyTorch."""
     options = data_folder(tmp_path, "train_data")
-    code, said = run(image("train"), "epochs=1", "robustness_images=0", "debug=smoke", options=options, timeout=1200)
+    code, said = run(image("train"), "epochs=1", "export.robustness_images=0", options=options, timeout=1200)
     assert code == 0, said
     assert (tmp_path / "models/aliases/latest").is_file()
