@@ -1,0 +1,75 @@
+"""Make the pictures of the documentation that show the product at work, on synthetic faces only.
+
+python docs/pictures/make.py                  # all, some minutes; needs Chromium
+python docs/pictures/make.py frontend drift   # some
+
+Learning curves, the comparison of bundles and the result of a retraining are not made here: runs draw them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from diagram import draw_architecture
+from PIL import Image
+from reports import show_data_report, show_drift, show_evaluation, show_sample_faces
+from service import show_api_page, show_frontend, show_monitoring
+
+IMAGES: Final = Path(__file__).parents[1] / "images"
+LARGEST: Final = 200_000
+#: How many colours a picture may keep, tried in turn until it is small enough.
+_COLOURS: Final = (256, 128, 64, 32)
+#: Each draws a PNG, in a folder of its own.
+PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
+    "architecture": draw_architecture,
+    "sample_faces": show_sample_faces,
+    "data_report": show_data_report,
+    "evaluation_report": show_evaluation,
+    "drift": show_drift,
+    "api_page": show_api_page,
+    "frontend": show_frontend,
+    "monitoring": show_monitoring,
+}
+
+
+def main() -> int:
+    """Make the pictures that the command line names.
+
+    Returns:
+        Exit code.
+    """
+    parser = argparse.ArgumentParser(description="Make pictures of the documentation.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; all by default")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(PICTURES):
+        parser.error(f"no picture {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
+    for name in names or PICTURES:
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder) / "picture.png"
+            PICTURES[name](drawn, Path(folder))
+            size = _save_small(drawn, IMAGES / f"{name}.png")
+        sys.stdout.write(f"docs/images/{name}.png: {size // 1000} kB\n")
+    return 0
+
+
+def _save_small(drawn: Path, target: Path) -> int:
+    """Save a picture with as few colours as it takes to be small, and give its size in bytes."""
+    if drawn.stat().st_size < LARGEST:
+        return shutil.copy(drawn, target).stat().st_size
+    with Image.open(drawn) as picture:
+        plain = picture.convert("RGB")
+    for colours in _COLOURS:
+        plain.quantize(colours, dither=Image.Dither.NONE).save(target, optimize=True)
+        if target.stat().st_size < LARGEST:
+            return target.stat().st_size
+    raise SystemExit(f"{target} has {target.stat().st_size} bytes; show less in it.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
