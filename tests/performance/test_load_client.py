@@ -36,6 +36,9 @@ class ScriptedServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        # Closed alone, a socket that `accept` waits for would take one more connection.
+        with suppress(OSError):  # closed before
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self) -> None:

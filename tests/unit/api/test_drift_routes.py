@@ -11,6 +11,7 @@ from tests.drift_examples import PAGE, PICTURE, make_performance, make_report, p
 
 from mlopsproject.api.application import create_app
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.schemas import DriftEntry, DriftReport
@@ -40,7 +41,7 @@ def test_until_a_report_is_made_there_is_none_and_the_answer_says_how_to_make_on
     client = start()
     response = client.get("/drift")
     assert problem(response) == (404, "no_report")
-    assert "invoke drift" in response.json()["detail"]
+    assert job_command("drift", "current=log") in response.json()["detail"]
     assert client.get("/drift/history").json() == []
 
 

@@ -13,6 +13,7 @@ from mlopsproject.api.middleware import is_trusted
 from mlopsproject.api.openapi import problems
 from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.routes.common import service_of
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, is_report_id
 from mlopsproject.core.schemas import DriftEntry, DriftReport
 
@@ -66,7 +67,8 @@ async def newest(request: Request) -> Response:
     name = service.loaded_model().version
     report = await service.ask_store(service.drift_reports.latest, name)
     if report is None:
-        raise _missing("There is no drift report about this model yet: run the drift job.")
+        command = job_command("drift", "current=log")
+        raise _missing(f"There is no drift report about this model yet. Make one: {command}")
     return _json(_for_caller(request, report).model_dump_json().encode())
 
 
