@@ -19,6 +19,7 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.promotion import promote, roll_back
 from mlopsproject.core.resolve import find_bundle
 from mlopsproject.core.store import Store
 
@@ -135,6 +136,36 @@ def test_a_store_that_names_a_bundle_which_is_gone_is_not_passed_over(
     (tmp_path / "models/aliases/production").write_text(tiny_bundle.name, encoding="utf-8")
     with pytest.raises(StoreError, match="which is not there"):
         find_bundle("production")
+
+
+def test_a_typo_names_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="did you mean 'production'"):
+        find_bundle("productoin")
+
+
+def test_what_ships_is_listed_and_never_written_to(
+    tmp_path: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped_names, shipped_aliases = Store(ROOT / "models").names(), Store(ROOT / "models").aliases()
+    monkeypatch.chdir(tmp_path)
+    promote(tiny_bundle.path, "production")
+    store = Store("models")
+    assert set(store.names()) == {*shipped_names, tiny_bundle.name}
+    assert store.aliases() == shipped_aliases | {"production": tiny_bundle.name}
+    assert Store(ROOT / "models").aliases() == shipped_aliases
+
+
+def test_a_promotion_of_what_ships_keeps_a_copy_and_can_be_rolled_back(
+    tmp_path: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Store(ROOT / "models").aliases()
+    monkeypatch.chdir(tmp_path)
+    promote("sample", "chosen")
+    assert (tmp_path / "models" / before["sample"] / "spec.json").is_file()
+    promote(tiny_bundle.path, "production")
+    assert roll_back("production").new == before["production"]
+    assert Predictor.load("production").model_version == before["production"]
 
 
 def test_what_does_not_ship_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

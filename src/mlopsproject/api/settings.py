@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mlopsproject.core.settings import read_settings
 from mlopsproject.core.spec import Precision
+from mlopsproject.core.store_files import DEFAULT_STORE
 
 #: Keys that stand in examples and in nobody's mind.
 _PLACEHOLDERS: Final = ("change", "example", "placeholder", "secret", "password", "your", "todo", "xxxx", "1234")
@@ -63,7 +64,7 @@ class ApiSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "text"
     model_uri: str = Field(default="production", min_length=1)
-    model_store: str = Field(default="models", min_length=1)
+    model_store: str = Field(default=DEFAULT_STORE, min_length=1)
     model_precision: Precision | None = None
     model_reload_seconds: float = Field(default=10, ge=0, le=86400)
     face_model: Path | None = None

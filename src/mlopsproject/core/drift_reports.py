@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mlopsproject.core.errors import StoreError, first_line
 from mlopsproject.core.schemas import DriftEntry, DriftReport
-from mlopsproject.core.store_files import StoreFiles
+from mlopsproject.core.store_files import DEFAULT_STORE, StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class DriftReports:
     Every method raises `StoreError` if the store cannot be reached.
     """
 
-    def __init__(self, uri: str | Path = "models") -> None:
+    def __init__(self, uri: str | Path = DEFAULT_STORE) -> None:
         self._store = StoreFiles(uri)
         self._read: dict[str, DriftReport] = {}
 

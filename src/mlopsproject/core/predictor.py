@@ -17,6 +17,7 @@ from mlopsproject.core.errors import BundleError, first_line
 from mlopsproject.core.preprocess import ImageSource, load_input, normalise
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import ModelSpec, Precision
+from mlopsproject.core.store_files import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Predictor:
         uri_or_alias: str | Path = "production",
         precision: Precision | None = None,
         *,
-        store: str | Path = "models",
+        store: str | Path = DEFAULT_STORE,
         threads: int = 1,
     ) -> Self:
         """Load a model by alias, bundle name, folder, `gs://…` or `s3://…`, and verify it.

@@ -15,6 +15,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
+from mlopsproject.core.store_files import DEFAULT_STORE
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Promotion:
         return f"{self.alias} ({self.store}): {self.old or 'none'} -> {self.new}"
 
 
-def promote(name_or_uri: str | Path, alias: str = "production", store: str | Path = "models") -> Promotion:
+def promote(name_or_uri: str | Path, alias: str = "production", store: str | Path = DEFAULT_STORE) -> Promotion:
     """Test a bundle, publish it where it is not in the store yet, and move an alias to it.
 
     Args:
@@ -60,7 +61,7 @@ def promote(name_or_uri: str | Path, alias: str = "production", store: str | Pat
     return Promotion(alias, old, bundle.name, target.uri, checked)
 
 
-def roll_back(alias: str = "production", store: str | Path = "models", to: str | None = None) -> Promotion:
+def roll_back(alias: str = "production", store: str | Path = DEFAULT_STORE, to: str | None = None) -> Promotion:
     """Move an alias back to the bundle that it held before, tested as for a promotion.
 
     Going back twice goes back further: changes that went back are not gone back to.

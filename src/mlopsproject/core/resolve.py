@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, open_bundle
 from mlopsproject.core.errors import StoreError
-from mlopsproject.core.shipped import shipped_folder
 from mlopsproject.core.store import Store
 from mlopsproject.core.store_files import DEFAULT_STORE
 
@@ -32,8 +31,7 @@ def find_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STORE)
     Args:
         uri_or_alias: a bundle's folder, `gs://…/<name or alias>`, `s3://…/<name or alias>`, `<folder of a
             store>/<alias>`, or a name or alias in `store_uri`.
-        store_uri: the store for names and aliases. Behind the default one, the folder `models`, stand the bundles that
-            ship with the package; behind any other nothing does.
+        store_uri: the store for names and aliases.
 
     Returns:
         Its store and its name there, or its folder.
@@ -52,18 +50,9 @@ def find_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STORE)
     if (folder / SPEC_FILE).is_file():
         return folder
     if not parent and not isinstance(uri_or_alias, Path):
-        store = _store_with(last, store_uri)
+        store = Store(store_uri)
         return store, store.resolve(last)
     if not folder.exists() and folder.parent.is_dir():
         store = Store(folder.parent)
         return store, store.resolve(folder.name)
     return folder
-
-
-def _store_with(name: str, uri: str | Path) -> Store:
-    """The store at an address; instead of the default one, what ships if only that knows this name or alias."""
-    store, folder = Store(uri), shipped_folder(DEFAULT_STORE)
-    if str(uri) != DEFAULT_STORE or folder is None or store.knows(name):
-        return store
-    shipped = Store(folder)
-    return shipped if shipped.knows(name) else store

@@ -18,7 +18,8 @@ from mlopsproject.core.alias_history import HISTORY_FOLDER, AliasChange, read_hi
 from mlopsproject.core.bundle import SPEC_FILE, Bundle, install_folder, is_bundle_name, open_bundle, parse_spec
 from mlopsproject.core.errors import BundleError, StoreError, nearest
 from mlopsproject.core.files import copy_folder, staging_folder
-from mlopsproject.core.store_files import StoreFiles
+from mlopsproject.core.shipped import shipped_folder
+from mlopsproject.core.store_files import DEFAULT_STORE, StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,23 @@ _ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class Store(StoreFiles):
     """A place that holds bundles and aliases. Every method raises `StoreError` as `StoreFiles` does.
 
+    Behind the default store, the folder `models`, stand the bundles and aliases that ship with the package: what the
+    folder lacks is read there, and everything is written to the folder. Behind any other store stands nothing.
+
     Args:
         uri: a folder, `gs://bucket/path`, `s3://bucket/path`, or another address that fsspec knows.
     """
 
+    def __init__(self, uri: str | Path = DEFAULT_STORE) -> None:
+        super().__init__(uri)
+        folder = shipped_folder(DEFAULT_STORE) if self.uri == DEFAULT_STORE else None
+        # In the repository both are the same folder.
+        self._shipped = Store(folder) if folder is not None and folder != Path(DEFAULT_STORE).resolve() else None
+
     @staticmethod
     def local_folder(uri: str | Path) -> Path:
         """Where new bundles of a store are sealed: its folder, or `models` for a bucket, to be published from there."""
-        return Store(uri).folder or Path("models")
+        return Store(uri).folder or Path(DEFAULT_STORE)
 
     @staticmethod
     def check_alias(alias: object) -> None:
@@ -55,8 +65,8 @@ class Store(StoreFiles):
         Raises:
             StoreError: if the store cannot be reached.
         """
-        found = [name for name in self.children("") if is_bundle_name(name)]
-        return sorted(name for name in found if self.exists(name))
+        found = {name for name in self.children("") if is_bundle_name(name) and self._has(name)}
+        return sorted(found.union(self._shipped.names() if self._shipped else ()))
 
     def exists(self, name: str) -> bool:
         """Whether the store holds a bundle of this name.
@@ -64,6 +74,10 @@ class Store(StoreFiles):
         Raises:
             StoreError: if the store cannot be reached.
         """
+        return self._has(name) or (self._shipped is not None and self._shipped.exists(name))
+
+    def _has(self, name: str) -> bool:
+        """Whether the bundle is in the place itself."""
         with self._reaching(f"look for {name}"):
             return is_bundle_name(name) and bool(self._fs.exists(self._path(name, SPEC_FILE)))
 
@@ -74,7 +88,8 @@ class Store(StoreFiles):
             StoreError: if the store cannot be reached.
         """
         found = {alias: self.get_alias(alias) for alias in self.children(_ALIASES) if _ALIAS.fullmatch(alias)}
-        return {alias: name for alias, name in found.items() if name is not None}
+        shipped = self._shipped.aliases() if self._shipped else {}
+        return shipped | {alias: name for alias, name in found.items() if name is not None}
 
     def get_alias(self, alias: str) -> str | None:
         """The bundle's name that an alias holds, ``None`` if there is no such alias.
@@ -86,7 +101,7 @@ class Store(StoreFiles):
             return None
         content = self.read_file(f"{_ALIASES}/{alias}")
         if content is None:
-            return None
+            return self._shipped.get_alias(alias) if self._shipped else None
         text = content.decode("utf-8", "replace").strip()
         if not is_bundle_name(text):
             raise StoreError(f"The alias {alias} of {self.uri} holds {text[:80]!r}, which is no bundle's name.")
@@ -130,14 +145,6 @@ class Store(StoreFiles):
         """
         return read_history(self.read_file(f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"))
 
-    def knows(self, name_or_alias: str) -> bool:
-        """Whether the store has a bundle or an alias of this name.
-
-        Raises:
-            StoreError: if the store cannot be reached, or the alias does not hold a bundle's name.
-        """
-        return self.exists(name_or_alias) or self.get_alias(name_or_alias) is not None
-
     def resolve(self, name_or_alias: str) -> str:
         """Turn a bundle's name or an alias into the name of a bundle that the store holds.
 
@@ -165,6 +172,8 @@ class Store(StoreFiles):
         """
         if not is_bundle_name(name):
             raise StoreError(f"{name!r} is not a bundle's name.")
+        if self._shipped is not None and not self._has(name):
+            return self._shipped.open(name)
         bundle = open_bundle(self.folder / name) if self.folder is not None else self._cached(name)
         if bundle.name != name:
             raise BundleError(f"{self.uri} holds {bundle.name} in the folder {name}.", "Give the folder its own name.")
@@ -198,7 +207,8 @@ class Store(StoreFiles):
         """
         bundle = open_bundle(path)
         try:
-            if self.exists(bundle.name):
+            # What ships is copied, too: the next version of the package may ship something else.
+            if self._has(bundle.name):
                 self._compare(bundle)
             elif self.folder is not None:
                 with staging_folder(self.folder) as place:

@@ -18,6 +18,7 @@ from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import DataError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.store_files import DEFAULT_STORE
 from mlopsproject.load.generated_log import GeneratedLog
 from mlopsproject.load.stats_benchmark import temporary_databases
 from mlopsproject.prediction_log.tables import predictions
@@ -31,7 +32,7 @@ _ENDED: Final = (0, 3)
 
 def benchmark_drift_log(
     bundle: str = "sample",
-    store: str = "models",
+    store: str = DEFAULT_STORE,
     rows: int = 50_000,
     remarks: int = 1000,
     database_url: str | None = None,
