@@ -21,7 +21,7 @@ from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.load.load_report import missed, print_comparison, print_figures
 from mlopsproject.load.locust_run import LocustResult, run_locust
 from mlopsproject.load.logged import Comparison, compare, read_answers
-from mlopsproject.load.processes import Server, api_server, ended_by_sigterm
+from mlopsproject.load.processes import Server, api_server
 from mlopsproject.overrides import config_folder
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -64,8 +64,7 @@ def load_test(config: DictConfig, output: Path) -> LoadTest:
     _check(settings)
     output.mkdir(parents=True, exist_ok=True)
     console = Console()
-    with ended_by_sigterm():
-        figures, comparison = _test_own(settings, output) if settings["host"] is None else _test_given(settings, output)
+    figures, comparison = _test_own(settings, output) if settings["host"] is None else _test_given(settings, output)
     print_figures(console, figures)
     print_comparison(console, comparison, output)
     found = LoadTest(figures, comparison, missed(figures, settings))

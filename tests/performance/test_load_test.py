@@ -138,9 +138,9 @@ def test_an_api_that_dies_in_the_middle_ends_the_test_with_one_line(
     assert "Traceback" not in errors + output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_test_leaves_nothing_behind(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: int
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: int, code: int
 ) -> None:
     process = start("seconds=120", "api.workers=2")
     wait_for_child(process, "locust")
@@ -149,7 +149,7 @@ def test_an_interrupted_test_leaves_nothing_behind(
     assert len(family) >= 4
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []

@@ -174,20 +174,6 @@ def free_port() -> int:
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that what it has started is stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def _running_on(cores: set[int] | None) -> Iterator[None]:
     """Move this process to some cores for a while: what it starts meanwhile stays there, from its first instruction."""
     if cores is None:

@@ -17,7 +17,6 @@ from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.load.bars import bars
 from mlopsproject.load.client import save_requests
 from mlopsproject.load.pictures import draw_faces, encode, form, upload
-from mlopsproject.load.processes import ended_by_sigterm
 from mlopsproject.load.rivals import PATH
 from mlopsproject.load.sides import SIDES, Bench, Turn
 
@@ -68,7 +67,7 @@ def benchmark_serving(
     opened = resolve_bundle(bundle, store)
     opened.model_file(precision)  # type: ignore[arg-type]  # checked
     folder.mkdir(parents=True, exist_ok=True)
-    with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="benchmark-serving-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix="benchmark-serving-", dir=folder) as scratch:
         requests = Path(scratch).resolve() / "requests"
         save_requests([upload(form([encode(face)]), PATH) for face in draw_faces(faces, side=_FACE_SIDE)], requests)
         bench = Bench(opened, precision, requests.parent, requests, cores[0], cores[-1], seconds, warmup, connections)
