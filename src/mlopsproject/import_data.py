@@ -48,7 +48,10 @@ def import_data(config: DictConfig) -> None:
     )
     console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True, markup=False)
     console.print(f"Look at it:  {job_command('data-report', f'name={name}')}", soft_wrap=True)
-    console.print(f"Train on it: {job_command('train', f'data.name={name}')}", soft_wrap=True)
+    # Only named do classes of one's own take part in a training.
+    own = [f"classes=[{','.join(settings['classes'])}]"] if result.info["options"]["own_classes"] else []
+    train = job_command("train", f"data.name={name}", *own)
+    console.print(f"Train on it: {train}", soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_import_accounts_for_every_file_and_says_how_to_go_on(
     assert "160 files = 160 images + 0 left out" in said
     assert "train -o data.name=again" in said
     assert (tmp_path / "again" / "manifest.parquet").is_file()
+
+
+def test_import_says_how_to_train_on_classes_of_ones_own(
+    drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(drawn_faces.parent / "source/train", tmp_path / "own")
+    (tmp_path / "own/happy").rename(tmp_path / "own/bored")
+    overrides = [f"source={tmp_path / 'own'}", "name=own", f"root={tmp_path}", "classes=[sad,bored]", "size=16"]
+    import_data(load_config("import_data", overrides))
+    assert "train -o data.name=own -o 'classes=[sad,bored]'" in " ".join(capsys.readouterr().out.split())
 
 
 def test_evaluate_writes_metrics_plots_and_one_page(store: Path, drawn_faces: Path, tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from mlopsproject.core.checks import check_channels, check_choice, check_number, check_whole
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import CONFLICT_POLICIES
@@ -60,8 +60,7 @@ def import_command(info: Mapping[str, Any]) -> str:
         return ""
     source = given if ":" in given else Path(given).name
     overrides = {"source": source, "name": info["name"], **changes}
-    words = (word for key, value in overrides.items() for word in ("-o", f"{key}={value}"))
-    return shlex.join(["uv", "run", "invoke", "import-data", *words])
+    return job_command("import-data", *(f"{key}={value}" for key, value in overrides.items()))
 
 
 def check_name(name: str) -> None:
