@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from invoke import Context, Exit, task
@@ -39,6 +40,14 @@ def _serve(c: Context, name: str, **settings: object) -> None:
 def _job(c: Context, name: str, override: list[str]) -> None:
     """Run `python -m mlopsproject.<name>` with config overrides."""
     _run(c, shlex.join([sys.executable, "-m", f"mlopsproject.{name}", *override]))
+
+
+def _images(given: str) -> Sequence[str]:
+    """Names of images, separated by commas, or all."""
+    names = IMAGES if given == "all" else given.split(",")
+    if unknown := set(names) - set(IMAGES):
+        raise Exit(f"error: no image {', '.join(sorted(unknown))}; one of: {', '.join(IMAGES)}.", code=1)
+    return names
 
 
 def _pull(c: Context, folder: str) -> None:
@@ -230,11 +239,8 @@ def lint(c, fix=False):
 )
 def docker_build(c, images="all", tag="latest"):
     """Build container images, with `docker build` or with CONTAINER_BUILD, called with DOCKERFILE CONTEXT TAG."""
-    names = IMAGES if images == "all" else images.split(",")
-    if unknown := set(names) - set(IMAGES):
-        raise Exit(f"error: no image {', '.join(sorted(unknown))}; one of: {', '.join(IMAGES)}.", code=1)
     builder = os.environ.get("CONTAINER_BUILD")
-    for name in names:
+    for name in _images(images):
         dockerfile, image = f"dockerfiles/{name}.dockerfile", f"mlopsproject-{name}:{tag}"
         if builder:
             _run(c, f"{builder} {shlex.join([dockerfile, '.', image])}")
@@ -262,11 +268,8 @@ def deploy(c, only="", project="", region="", tag="", dry_run=False):
 def sbom(c, images="all"):
     """Write bills of materials (CycloneDX) of what the images install into dist/sbom-NAME.cdx.json."""
     Path("dist").mkdir(exist_ok=True)
-    for name in IMAGES if images == "all" else images.split(","):
-        dockerfile = Path(f"dockerfiles/{name}.dockerfile")
-        if not dockerfile.is_file():
-            raise Exit(f"error: no image {name}; one of: {', '.join(IMAGES)}.", code=1)
-        extras = re.findall(r"--extra (\S+)", dockerfile.read_text(encoding="utf-8"))
+    for name in _images(images):
+        extras = re.findall(r"--extra (\S+)", Path(f"dockerfiles/{name}.dockerfile").read_text(encoding="utf-8"))
         place = f"dist/sbom-{name}.cdx.json"
         command = ["uv", "export", "--quiet", "--locked", "--no-dev", "--preview-features", "sbom-export"]
         command += ["--format", "cyclonedx1.5", "--output-file", place, *(f"--extra={extra}" for extra in extras)]

@@ -7,9 +7,9 @@ FROM ghcr.io/astral-sh/uv:0.13.9 AS uv
 
 FROM docker.io/library/python:${PYTHON}-slim-bookworm AS packages
 COPY --from=uv /uv /bin/uv
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/app
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/app UV_CACHE_DIR=/uv-cache
 WORKDIR /src
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=uv.lock,target=uv.lock \
     uv sync --locked --no-dev --no-install-project --extra train --extra drift --extra store
@@ -21,7 +21,7 @@ COPY models models
 COPY configs configs
 COPY tests/performance/locustfile.py tests/performance/locustfile.py
 COPY src src
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     uv build --quiet --wheel --out-dir /wheel \
     && uv pip install --quiet --no-deps --python /app/bin/python --target /project /wheel/*.whl
 

@@ -65,7 +65,7 @@ def test_the_images_are_made_alike() -> None:
         r"^WORKDIR .*$",
         r"^USER .*$",
         r"^VOLUME .*$",
-        r"^RUN --mount=type=cache,target=/root/.cache/uv \\\n    uv build(?:.*\\\n)*.*$",
+        r"^RUN --mount=type=cache,target=/uv-cache \\\n    uv build(?:.*\\\n)*.*$",
     )
     found = {path.stem: [re.findall(part, path.read_text(), re.MULTILINE) for part in shared] for path in DOCKERFILES}
     assert all(found["api"])
