@@ -8,16 +8,15 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from invoke import Collection
 from invoke.parser import Parser
 from tests import docs_blocks
 from tests.docs_blocks import OWN_TERMINAL, REASONS, ROOT, blocks, page_id
-from tests.docs_hooks import generate
+from tests.docs_hooks import config_reference, generate
 
-from mlopsproject.config import load_config, values
+from mlopsproject.config import load_config
 from mlopsproject.data.synthetic.__main__ import _parser as synthetic_parser
 from mlopsproject.overrides import quoted
 
@@ -65,24 +64,10 @@ def task_parser() -> Parser:
 
 
 @cache
-def leaves(job: str, *overrides: str) -> dict[str, Any]:
-    """Every key of a job's config that is no group, with its value."""
-
-    def walk(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-        for name, value in node.items():
-            if isinstance(value, dict) and value:
-                yield from walk(value, f"{prefix}{name}.")
-            else:
-                yield f"{prefix}{name}", value
-
-    return dict(walk(values(load_config(job, overrides))))
-
-
-@cache
 def every_key() -> set[str]:
     """Every key that some job knows, groups and their choices included."""
     variants = [("train", f"model={path.stem}") for path in (ROOT / "configs/model").glob("*.yaml")]
-    found = {key for variant in [*((job,) for job in JOBS), *variants] for key in leaves(*variant)}
+    found = {key for variant in [*((job,) for job in JOBS), *variants] for key in config_reference.leaves(*variant)}
     return found | GROUPS | {key.rpartition(".")[0] for key in found} | {"hydra.run.dir"}
 
 
