@@ -111,7 +111,7 @@ def test_the_api_answers_with_the_bundle_that_ships(wheel: Path, installed: Path
             for line in server.stderr:
                 if "Listening" in line:
                     break
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/model", timeout=60) as answer:
                 assert json.load(answer)["model_version"] == (ROOT / "models/aliases/production").read_text().strip()
         finally:
             server.terminate()
