@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Table, literal_column, select
 
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.lines import to_line
-from mlopsproject.prediction_log.rows import PredictionRow, new_id
-from mlopsproject.prediction_log.segment_reader import read_batch
-from mlopsproject.prediction_log.segments import SegmentWriter, list_segments, new_worker
-from mlopsproject.prediction_log.tables import predictions
+from mlopsproject.prediction_log.log import PredictionLog
+from mlopsproject.prediction_log.rows import PredictionRow, Row, new_id
+from mlopsproject.prediction_log.settings import LogSettings
+from mlopsproject.prediction_log.tables import predictions, to_record
 
 
 def make_row(**changes: Any) -> PredictionRow:
@@ -48,30 +49,60 @@ def make_rows(count: int, **changes: Any) -> list[PredictionRow]:
     return [make_row(**changes) for _ in range(count)]
 
 
-def ids(rows: list[Any]) -> list[str]:
-    """The identifiers of rows or documents."""
-    return [row["prediction_id"] if isinstance(row, dict) else row.prediction_id for row in rows]
+def ids(rows: Sequence[Row]) -> list[str]:
+    """The prediction ids of rows."""
+    return [row.prediction_id for row in rows]
 
 
-def write_segment(folder: Path, rows: list[Any], *, worker: str | None = None, number: int = 1) -> Path:
-    """Leave a finished segment in a spool."""
-    segment = SegmentWriter.create(folder, worker or new_worker(), number)
-    segment.append(b"".join(map(to_line, rows)))
-    segment.close()
-    return segment.path
+def store_rows(database: Database, rows: Sequence[Row]) -> None:
+    """Put rows into a database."""
+    database.insert([to_record(row) for row in rows])
 
 
-def spooled(folder: Path) -> list[dict[str, Any]]:
-    """Every whole row in a spool, in order; fails if one is damaged."""
-    found = []
-    for segment in list_segments(folder):
-        position, more = 0, True
-        while more:
-            batch = read_batch(segment.path, position, 1000)
-            assert not batch.damaged
-            found += [document for _, document in batch.documents]
-            position, more = batch.end, batch.more
-    return found
+class RunningLog:
+    """A prediction log in an event loop of its own thread, as a server has it."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self.log = PredictionLog(settings)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._loop.call_soon_threadsafe(self.log.start)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the log's loop and give its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def write(self, *rows: Row) -> None:
+        """Have rows kept, and wait."""
+        self.run(self.log.write(rows))
+
+    def write_each(self, rows: Sequence[Row]) -> list[Any]:
+        """Have rows kept by a caller each, at the same time; `None` or what went wrong, in order."""
+
+        async def write() -> list[Any]:
+            return await asyncio.gather(*(self.log.write([row]) for row in rows), return_exceptions=True)
+
+        found: list[Any] = self.run(write())
+        return found
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Close the log and end the thread."""
+        self.run(self.log.close(seconds))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
+@contextmanager
+def running_log(settings: LogSettings, **changes: Any) -> Iterator[RunningLog]:
+    """A log with some settings changed, closed at the end."""
+    running = RunningLog(settings.model_copy(update=changes))
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 def stored(database: Database, table: Table = predictions, name: str = "prediction_id") -> list[str]:

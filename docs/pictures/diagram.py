@@ -22,7 +22,7 @@ _BOXES: Final = (
     ("Evaluation", "metrics, reports,\ncomparison, batches", (8.8, 0.8), GREEN),
     ("API", "FastAPI: answers,\nexplains, measures", (6.2, 2.9), GREEN),
     ("Frontend", "Streamlit:\npeople's pages", (6.2, 0.8), GREEN),
-    ("Prediction log", "spool on disk,\nSQLite, PostgreSQL", (3.6, 0.8), PURPLE),
+    ("Prediction log", "SQLite on disk,\nPostgreSQL", (3.6, 0.8), PURPLE),
     ("Drift and decay", "against the bundle's\nreference", (3.6, 2.9), PURPLE),
     ("Retraining", "learns new faces;\npromotes if better", (1, 2.9), ORANGE),
 )

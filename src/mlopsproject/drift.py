@@ -15,8 +15,7 @@ from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE
 from mlopsproject.core.schemas import ColumnDrift, DriftReport, Performance
 from mlopsproject.monitoring.job import exit_code, publish_report, run_drift
-from mlopsproject.prediction_log.backlog import Backlog
-from mlopsproject.prediction_log.drain_state import DrainState
+from mlopsproject.prediction_log.queries import count_waiting
 from mlopsproject.prediction_log.settings import LogSettings
 
 _WORDS = {
@@ -92,10 +91,8 @@ def _performance(found: Performance) -> str:
 
 
 def _mention_waiting_rows(console: Console) -> None:
-    spool = LogSettings.read().spool_dir
-    waiting, _ = Backlog(spool).measure(DrainState.load(spool).positions)
-    if waiting:
-        console.print(f"{waiting:,} bytes of newer rows wait in {spool} and are not in it.", soft_wrap=True)
+    if waiting := count_waiting(LogSettings.read()):
+        console.print(f"{waiting:,} newer rows wait on this machine and are not in it.", soft_wrap=True)
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def _test_own(settings: dict[str, Any], output: Path) -> tuple[LocustResult, Com
 
         figures = _run_locust(settings, server.url, output, None, check)
         check()
-        # Stopping drains the spool.
+        # Stopping moves the rows that wait into the database.
         code = server.stop()
         if code:
             raise UserError(f"The API did not stop in an orderly way (exit code {code}).", server.last_words())

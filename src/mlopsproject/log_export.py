@@ -10,10 +10,9 @@ from rich.console import Console
 from mlopsproject.config import require, run_job, values
 from mlopsproject.core.checks import check_flag
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.prediction_log.backlog import Backlog
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.drain_state import DrainState
 from mlopsproject.prediction_log.export import ExportResult, Selection, export, parse_moment
+from mlopsproject.prediction_log.queries import count_waiting
 from mlopsproject.prediction_log.settings import LogSettings
 
 
@@ -38,9 +37,8 @@ def log_export(config: DictConfig) -> ExportResult:
         highlight=False,
         markup=False,
     )
-    waiting, _ = Backlog(log.spool_dir).measure(DrainState.load(log.spool_dir).positions)
-    if waiting:
-        console.print(f"{waiting:,} bytes of newer rows wait in {log.spool_dir} and are not in it.", soft_wrap=True)
+    if waiting := count_waiting(log):
+        console.print(f"{waiting:,} newer rows wait on this machine and are not in it.", soft_wrap=True)
     return result
 
 

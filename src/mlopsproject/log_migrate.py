@@ -12,8 +12,8 @@ from mlopsproject.prediction_log.migrate import Migration, migrate
 from mlopsproject.prediction_log.settings import LogSettings
 
 
-def log_migrate(env_file: str) -> Migration:
-    """Migrate the database that the environment names and print what was done.
+def log_migrate(env_file: str) -> list[Migration]:
+    """Migrate the databases that the environment names and print what was done.
 
     Args:
         env_file: file of `NAME=value` lines beneath the environment; need not exist.
@@ -21,15 +21,20 @@ def log_migrate(env_file: str) -> Migration:
     Raises:
         UserError: if that is not possible.
     """
-    migration = migrate(LogSettings.read(env_file))
-    what = "up to date" if migration.before == migration.after else f"migrated from {migration.before or 'nothing'}"
-    Console().print(f"{migration.database}: {what}, revision {migration.after}", soft_wrap=True, highlight=False)
-    return migration
+    console, done = Console(), migrate(LogSettings.read(env_file))
+    for migration in done:
+        what = "up to date" if migration.before == migration.after else f"migrated from {migration.before or 'nothing'}"
+        taken = f", {migration.taken_over:,} rows of the old spool taken over" if migration.taken_over else ""
+        text = f"{migration.database}: {what}, revision {migration.after}{taken}"
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+    return done
 
 
 def main() -> None:
     """Run from the command line. Without Hydra, which containers of the API lack."""
-    parser = argparse.ArgumentParser(description="Make or update the tables of the prediction log.")
+    parser = argparse.ArgumentParser(
+        description="Make or update the tables of the prediction log, and take over the spool of an older version."
+    )
     parser.add_argument("--env-file", default=".env", help="NAME=value lines beneath the environment (default: .env)")
     arguments = parser.parse_args()
     try:

@@ -77,9 +77,6 @@ def copy_world(world: Path, copy: Path, page: str) -> None:
         page: its path in the repository.
     """
     shutil.copytree(world, copy, symlinks=True)
-    if page == "docs/prediction-log.md":
-        (copy / "runs/serving/spool/quarantine").mkdir(parents=True)
-        (copy / "runs/serving/spool/quarantine/damaged.jsonl").touch()
     if page == "docs/bundles.md":
         shutil.copytree(
             copy / "models" / (copy / "models/aliases/sample").read_text().strip(), copy / "models/my-bundle"

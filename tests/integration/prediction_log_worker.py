@@ -22,8 +22,10 @@ CLIENTS = 8
 PAUSE = 0.01
 
 
-async def work(log: PredictionLog, name: str, until: float) -> None:
-    numbers = itertools.count()
+async def work(name: str, seconds: float) -> None:
+    log = PredictionLog(LogSettings.read(None))
+    log.start()
+    numbers, until = itertools.count(), time.monotonic() + seconds
 
     async def client() -> None:
         while time.monotonic() < until:
@@ -38,14 +40,13 @@ async def work(log: PredictionLog, name: str, until: float) -> None:
             await asyncio.sleep(PAUSE)
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await log.close(20)
 
 
 def main() -> None:
     """Work for the given time, then close the log as a server does."""
     name, seconds = sys.argv[1:]
-    log = PredictionLog.open(LogSettings.read(None))
-    asyncio.run(work(log, name, time.monotonic() + float(seconds)))
-    log.close(20)
+    asyncio.run(work(name, float(seconds)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tests.prediction_rows import make_row
+from tests.prediction_rows import make_row, store_rows
 
 from mlopsproject.config import load_config, values
 from mlopsproject.core.bundle import Bundle, seal_bundle
@@ -32,9 +33,8 @@ from mlopsproject.monitoring.job import exit_code, publish_report, run_drift
 from mlopsproject.monitoring.reference import read_reference
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.migrate import migrate
-from mlopsproject.prediction_log.rows import FeedbackRow, to_document
+from mlopsproject.prediction_log.rows import FeedbackRow
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.tables import to_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,7 +134,7 @@ def fill_log(bundle: Bundle, tmp_path: Path) -> Callable[..., Database]:
             given |= {"predicted": face["predicted"], "confidence": float(face["confidence"])}
             rows.append(make_row(**given, model_version=model, box=None, width=64, height=64))
         feedback = [FeedbackRow(row.prediction_id, row.predicted) for row in rows[:labels]]
-        database.insert([to_record(to_document(row)) for row in [*rows, *feedback]])
+        store_rows(database, [*rows, *feedback])
         return database
 
     return fill
@@ -164,7 +164,7 @@ def test_too_few_rows_are_not_enough_and_a_client_that_repeats_itself_gives_no_m
 ) -> None:
     database = fill_log(60, 1)
     row = make_row(model_version=resolve_bundle("sample", ROOT / "models").name)
-    database.insert([to_record({**to_document(row), "prediction_id": f"{number:032x}"}) for number in range(500)])
+    store_rows(database, [replace(row, prediction_id=f"{number:032x}") for number in range(500)])
     report = run("current=log", "publish=false")
     assert (report.verdict, exit_code(report)) == ("not_enough_data", 4)
     assert (report.current_rows, report.repeated_rows) == (61, 499)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -19,22 +18,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from tests.integration.postgres import PostgresServer
-from tests.prediction_rows import ids, make_row, make_rows, stored, wait_for, write_segment
+from tests.prediction_rows import RunningLog, ids, make_row, make_rows, store_rows, stored, wait_for
 
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable, NotMigrated
 from mlopsproject.prediction_log.export import Selection, export
-from mlopsproject.prediction_log.log import PredictionLog
-from mlopsproject.prediction_log.migrate import migrate
+from mlopsproject.prediction_log.migrate import migrate, migrate_local
 from mlopsproject.prediction_log.prune import count_prunable, prune
-from mlopsproject.prediction_log.quarantine import Quarantine
 from mlopsproject.prediction_log.queries import find
-from mlopsproject.prediction_log.rows import FeedbackRow, to_document
-from mlopsproject.prediction_log.segments import list_segments
+from mlopsproject.prediction_log.rows import FeedbackRow
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.stats import stats
-from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, metadata, to_record
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, metadata, refused
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -54,8 +50,24 @@ def empty(server: PostgresServer, tmp_path: Path) -> LogSettings:
 
 @pytest.fixture
 def settings(empty: LogSettings) -> LogSettings:
+    """Settings of a log whose database and queue have their tables."""
     migrate(empty)
+    migrate_local(empty)
     return empty
+
+
+@pytest.fixture
+def queue(settings: LogSettings) -> Iterator[Database]:
+    opened = Database(settings.local_url)
+    yield opened
+    opened.close()
+
+
+def drain(queue: Database, database: Database) -> None:
+    drainer = Drainer(queue, database, batch_rows=15, pause=0)
+    while drainer.round()[0]:
+        pass
+    drainer._lock.release()
 
 
 @pytest.fixture
@@ -71,7 +83,6 @@ def environment(settings: LogSettings) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": str(settings.database_url),
         "LOG_DRAIN_SECONDS": "0.2",
-        "LOG_SEGMENT_MB": "0.1",
     }
 
 
@@ -103,23 +114,26 @@ class Worker:
 def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_object": lambda _, name, *__: name != refused.name,
+            },
         )
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_database_without_an_encoding_takes_rows(server: PostgresServer, tmp_path: Path) -> None:
+def test_a_database_without_an_encoding_takes_rows(server: PostgresServer, queue: Database, tmp_path: Path) -> None:
     url = server.create_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     settings = LogSettings(data_dir=tmp_path, database_url=url)
     migrate(settings)
     opened = Database(settings.url)
     try:
         rows = make_rows(3)
-        write_segment(settings.spool_dir, rows)
-        drainer = Drainer(settings.spool_dir, opened, batch_rows=15, pause=1)
-        assert drainer.take()
-        drainer.drain()
-        drainer.release()
+        store_rows(queue, rows)
+        drain(queue, opened)
         assert stored(opened) == ids(rows)
     finally:
         opened.close()
@@ -153,7 +167,7 @@ def test_an_interrupted_migration_leaves_nothing(empty: LogSettings, monkeypatch
     assert inspect(database.engine).get_table_names() == []
     with pytest.raises(NotMigrated, match="lacks the log's tables"):
         database.check()
-    assert migrate(empty).after == HEAD
+    assert migrate(empty)[0].after == HEAD
     database.check()
 
 
@@ -178,7 +192,7 @@ def test_rows_feedback_statistics_export_and_pruning_are_as_on_sqlite(
     given += [FeedbackRow(rows[0].prediction_id, "sad", created_at=noon.timestamp() + 2)]
     results: list[tuple[Any, ...]] = []
     for each in (database, Database(other.url)):
-        each.insert([to_record(to_document(row)) for row in [*rows, *given, *rows]])
+        store_rows(each, [*rows, *given, *rows])
         table = export(each, tmp_path / "log.csv", Selection(since=noon + timedelta(seconds=20)), progress=False).output
         before = noon + timedelta(seconds=60)
         counted = count_prunable(each, before)
@@ -199,24 +213,22 @@ def test_rows_feedback_statistics_export_and_pruning_are_as_on_sqlite(
     assert (results[0][1].feedback, results[0][1].feedback_agrees) == (5, 4)
 
 
-def test_rows_that_postgresql_refuses_stop_nobody(settings: LogSettings, database: Database) -> None:
+def test_rows_that_postgresql_refuses_stop_nobody(queue: Database, database: Database) -> None:
     long = "".join(chr(0x4E00 + number * 7 % 20_000) for number in range(9000))
-    poison = [{"predicted": "a\0b"}, {"brightness": None}, {"width": 2**40}, {"prediction_id": long}]
+    poison = [{"predicted": "a\0b"}, {"width": 2**40}, {"prediction_id": long}]
     rows = make_rows(40)
     for place, change in enumerate(poison):
         rows[place * 9 + 3] = replace(rows[place * 9 + 3], **change)
-    write_segment(settings.spool_dir, rows)
-    drainer = Drainer(settings.spool_dir, database, batch_rows=15, pause=1)
-    assert drainer.take()
-    drainer.drain()
-    drainer.release()
-    good = [row for number, row in enumerate(rows) if number not in (3, 12, 21, 30)]
+    store_rows(queue, rows)
+    drain(queue, database)
+    places = (3, 12, 21)
+    good = [row for number, row in enumerate(rows) if number not in places]
     assert stored(database) == ids(good)
-    assert Quarantine(settings.spool_dir).count() == 4
+    assert stored(queue) == stored(queue, refused, "row_id") == [rows[place].prediction_id for place in places]
 
 
 def test_an_outage_under_load_of_two_workers_loses_and_doubles_nothing_even_if_one_is_killed(
-    settings: LogSettings, database: Database, server: PostgresServer
+    settings: LogSettings, database: Database, queue: Database, server: PostgresServer
 ) -> None:
     survivor, victim = Worker(settings, "survivor", 12), Worker(settings, "victim", 60)
     try:
@@ -243,15 +255,14 @@ def test_an_outage_under_load_of_two_workers_loses_and_doubles_nothing_even_if_o
     for name in ("survivor", "victim"):
         own = [request for request in requests if request.startswith(name)]
         assert own == sorted(own)
-    assert list_segments(settings.spool_dir) == []
-    assert Quarantine(settings.spool_dir).count() == 0
+    assert stored(queue) == stored(queue, refused, "row_id") == []
 
 
 def with_log(settings: LogSettings) -> None:
     """Run a log until nothing waits any more, as the next worker would."""
-    log = PredictionLog.open(settings)
-    wait_for(lambda: log.status().pending_rows == 0 and log.status().state == "ok", 30)
-    log.close(10)
+    running = RunningLog(settings)
+    wait_for(lambda: running.log.status().pending_rows == 0 and running.log.status().state == "ok", 30)
+    running.close(10)
 
 
 def test_a_killed_drainer_is_followed_by_another_worker(settings: LogSettings, database: Database) -> None:
@@ -273,12 +284,13 @@ def test_a_killed_drainer_is_followed_by_another_worker(settings: LogSettings, d
 
 
 def test_the_state_follows_the_server(settings: LogSettings, database: Database, server: PostgresServer) -> None:
-    log, row = PredictionLog.open(settings), make_row()
+    running, row = RunningLog(settings), make_row(created_at=1_770_000_000.25)
+    log = running.log
     try:
         wait_for(lambda: log.status().state == "ok")
         server.stop()
-        asyncio.run(log.write([row]))
-        wait_for(lambda: log.status().database == "down")
+        running.write(row)
+        wait_for(lambda: log.status().database == "down" and log.status().pending_rows == 1)
         status = log.status()
         assert (status.state, status.pending_rows) == ("degraded", 1)
         assert server.password not in str(status.error)
@@ -289,31 +301,53 @@ def test_the_state_follows_the_server(settings: LogSettings, database: Database,
             log.stats()
         server.start()
         wait_for(lambda: log.status().state == "ok" and log.status().pending_rows == 0, 20)
-        assert log.stats().total == 1
+        assert log.stats(datetime(2026, 1, 1, tzinfo=UTC)).total == 1
     finally:
         server.start()
-        log.close(5)
+        running.close(5)
     assert stored(database) == [row.prediction_id]
 
 
 def test_straight_into_the_database_refuses_during_an_outage_and_recovers(
     settings: LogSettings, database: Database, server: PostgresServer
 ) -> None:
-    log = PredictionLog.open(settings.model_copy(update={"log_durability": "database"}))
-    first, refused, last = make_rows(3)
+    running = RunningLog(settings.model_copy(update={"log_durability": "database"}))
+    log = running.log
+    first, lost, last = make_rows(3)
     try:
-        asyncio.run(log.write([first]))
+        running.write(first)
         assert stored(database) == [first.prediction_id]
         server.stop()
         start = time.monotonic()
         with pytest.raises(LogUnavailable, match="cannot be used"):
-            asyncio.run(log.write([refused]))
+            running.write(lost)
         assert time.monotonic() - start < 10
         assert log.status().state == "failing"
         server.start()
         wait_for(lambda: log.status().state == "ok", 20)
-        asyncio.run(log.write([last]))
+        running.write(last)
     finally:
         server.start()
-        log.close(5)
+        running.close(5)
     assert stored(database) == ids([first, last])
+
+
+def test_what_an_earlier_run_left_is_drained_also_where_rows_go_straight_into_the_database(
+    settings: LogSettings, database: Database, queue: Database
+) -> None:
+    rows = make_rows(3)
+    store_rows(queue, rows)
+    running = RunningLog(settings.model_copy(update={"log_durability": "database"}))
+    wait_for(lambda: stored(database) == ids(rows))
+    wait_for(lambda: running.log.status().state == "ok")
+    running.close()
+
+
+def test_a_log_moves_from_sqlite_to_postgresql(settings: LogSettings, database: Database) -> None:
+    """The database that was the log becomes the queue."""
+    rows = make_rows(250)
+    alone = RunningLog(settings.model_copy(update={"database_url": None}))
+    alone.write(*rows)
+    alone.close()
+    with_log(settings)
+    assert stored(database) == ids(rows)

@@ -32,7 +32,6 @@ from mlopsproject.monitoring.retraining import Retraining
 from mlopsproject.monitoring.retraining_settings import STEPS, Outcome
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.migrate import migrate
-from mlopsproject.prediction_log.rows import to_document
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import to_record
 
@@ -289,7 +288,7 @@ def test_drift_of_the_log_is_a_reason_too(
     migrate(log)
     rng = np.random.default_rng(0)
     rows = [make_row(model_version=bundle.name, brightness=float(rng.uniform(0, 0.2))) for _ in range(200)]
-    Database(log.url).insert([to_record(to_document(row)) for row in rows])
+    Database(log.url).insert([to_record(row) for row in rows])
     outcome = retrain("new_data=same", "trigger=log", "step=check")
     assert outcome.done == ("check",)
     assert outcome.report is not None

@@ -20,7 +20,6 @@ from mlopsproject.load.processes import neutral_environment
 from mlopsproject.load_test import LoadTest, load_test
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.migrate import migrate
-from mlopsproject.prediction_log.rows import to_document
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import to_record
 
@@ -146,7 +145,7 @@ def answered(log: LogSettings) -> list[str]:
     """The ids of 1,200 answers, all in the database."""
     rows = make_rows(1200)
     database = Database(log.url)
-    database.insert([to_record(to_document(row)) for row in rows])
+    database.insert([to_record(row) for row in rows])
     database.close()
     return [row.prediction_id for row in rows]
 
@@ -181,7 +180,7 @@ def test_rows_on_their_way_to_the_database_are_waited_for(log: LogSettings, monk
     database = Database(log.url)
 
     def drain(seconds: float) -> None:
-        database.insert([to_record(to_document(row)) for row in rows])
+        database.insert([to_record(row) for row in rows])
 
     monkeypatch.setattr("mlopsproject.load.logged.time.sleep", drain)
     assert compare([row.prediction_id for row in rows], log, seconds=10).is_equal

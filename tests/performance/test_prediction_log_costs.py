@@ -9,15 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.prediction_rows import make_rows, stored, wait_for
+from tests.prediction_rows import RunningLog, make_rows, stored
 
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.drainer import Drainer
-from mlopsproject.prediction_log.group_writer import Entry, GroupWriter
-from mlopsproject.prediction_log.lines import to_line
 from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.spool import Spool
 from mlopsproject.prediction_log.stats import stats
 
 pytestmark = pytest.mark.slow
@@ -33,33 +30,26 @@ def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
 
 
 def test_keeping_and_draining_a_row_costs_microseconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings, rows = LogSettings(data_dir=tmp_path), make_rows(ROWS)
-    migrate(settings)
-    writer = GroupWriter(Spool(settings.spool_dir, 8_000_000, 1_000_000_000), drop=False)
-    caller, process = time.thread_time(), time.process_time()
-    for start in range(0, ROWS, GROUP):
-        for row in rows[start : start + GROUP]:
-            writer.submit(Entry(to_line(row), 1, lambda error: None))
-        time.sleep(0.003)
-    caller = (time.thread_time() - caller) / ROWS * 1e6
-    wait_for(lambda: writer.kept_rows == ROWS, 60)
-    keeping = (time.process_time() - process) / ROWS * 1e6
-    writer.close(10)
-    database = Database(settings.url)
-    drainer = Drainer(settings.spool_dir, database, batch_rows=1000, pause=1)
-    assert drainer.take()
+    settings, rows = LogSettings(data_dir=tmp_path / "queue"), make_rows(ROWS)
+    elsewhere = LogSettings(data_dir=tmp_path / "server")
+    for each in (settings, elsewhere):
+        migrate(each)
+    running = RunningLog(settings)
     process = time.process_time()
-    drainer.drain()
+    for start in range(0, ROWS, GROUP):
+        assert not any(running.write_each(rows[start : start + GROUP]))
+    keeping = (time.process_time() - process) / ROWS * 1e6
+    running.close()
+    queue, server = Database(settings.url), Database(elsewhere.url)
+    drainer = Drainer(queue, server, batch_rows=100, pause=1)
+    process = time.process_time()
+    while drainer.round()[0]:
+        pass
     draining = (time.process_time() - process) / ROWS * 1e6
-    drainer.release()
-    assert len(stored(database)) == ROWS
-    say(
-        capsys,
-        f"CPU per row: {caller:.1f} µs for the caller, {keeping:.1f} µs to keep it, {draining:.1f} µs to drain it",
-    )
-    assert caller < 60
-    assert keeping < 100
-    assert draining < 150
+    assert len(stored(server)) == ROWS
+    say(capsys, f"CPU per row: {keeping:.1f} µs to keep it, {draining:.1f} µs to move it on")
+    assert keeping < 400
+    assert draining < 400
 
 
 UNTIL = datetime(2026, 3, 31, tzinfo=UTC)

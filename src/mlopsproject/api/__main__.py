@@ -18,6 +18,7 @@ from mlopsproject.api.settings import ApiSettings
 from mlopsproject.api.threads import leave
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.prediction_log.log import prepare
 from mlopsproject.prediction_log.settings import LogSettings
 
 _APP = "mlopsproject.api:app"
@@ -35,8 +36,7 @@ def main() -> int:
         settings, log_settings = ApiSettings.read(), LogSettings.read()
         logs.configure(settings.log_level, settings.log_format)
         _check_model(settings)
-        if log_settings.database_url is None and log_settings.log_durability != "off":
-            _migrate(log_settings)
+        prepare(log_settings)
         listener = _listen(settings)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -49,13 +49,6 @@ def _check_model(settings: ApiSettings) -> None:
     """Say here, once, what every worker would trip over; a bundle of a bucket is fetched before they start."""
     bundle = resolve_bundle(settings.model_uri, settings.model_store)
     bundle.model_file(settings.model_precision or bundle.spec.default_precision)
-
-
-def _migrate(log_settings: LogSettings) -> None:
-    # Loading Alembic takes a while that other databases, which are migrated by hand, need not pay.
-    from mlopsproject.prediction_log.migrate import migrate
-
-    migrate(log_settings)
 
 
 def _listen(settings: ApiSettings) -> socket.socket:

@@ -102,11 +102,11 @@ class Metrics:
     def _make_log_metrics(self) -> None:
         self._log_state = self._gauge("log_state", "1 for the state the prediction log is in.", ("state",), "livemax")
         self._database_up = self._gauge("log_database_up", "Whether the log's database takes rows.", (), "livemin")
-        self._log_rows = self._gauge("log_spool_rows", "Rows that the database does not have yet.", (), "livemax")
-        self._log_bytes = self._gauge("log_spool_bytes", "What those take on the disk.", (), "livemax")
-        self._log_age = self._gauge("log_spool_age_seconds", "Age of the oldest of them.", (), "livemax")
+        self._log_rows = self._gauge("log_queue_rows", "Rows that wait for PostgreSQL.", (), "livemax")
+        self._log_bytes = self._gauge("log_queue_bytes", "What their database takes on the disk.", (), "livemax")
+        self._log_age = self._gauge("log_queue_age_seconds", "Age of the oldest of them.", (), "livemax")
         self._log_dropped = self._counter("log_dropped_rows", "Rows that could not be kept and were dropped.")
-        self._log_quarantined = self._gauge("log_quarantined_rows", "Damaged rows that were put aside.", (), "livemax")
+        self._log_refused = self._gauge("log_refused_rows", "Rows that PostgreSQL did not take.", (), "livemax")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that has been answered.
@@ -151,13 +151,13 @@ class Metrics:
             self._log_state.labels(state).set(state == status.state)
         self._database_up.set(status.database in ("ok", "off"))
         self._log_rows.set(status.pending_rows)
-        self._log_bytes.set(status.spool_bytes)
+        self._log_bytes.set(status.queue_bytes)
         self._log_age.set(status.oldest_seconds)
         with self._dropped_lock:
             # A scrape and the event loop may both be here, the later one with the earlier state.
             self._log_dropped.inc(max(0, status.dropped_rows - self._dropped))
             self._dropped = max(self._dropped, status.dropped_rows)
-        self._log_quarantined.set(status.quarantined_rows)
+        self._log_refused.set(status.refused_rows)
 
     def text(self) -> bytes:
         """Everything, of all workers, in Prometheus's text format."""

@@ -18,13 +18,13 @@ from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import ProblemError, busy
 from mlopsproject.api.questions import Questions, run_in
 from mlopsproject.api.settings import ApiSettings
-from mlopsproject.api.threads import DaemonPool, in_own_thread
+from mlopsproject.api.threads import DaemonPool
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.schemas import Box
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
-from mlopsproject.prediction_log.log import PredictionLog
+from mlopsproject.prediction_log.log import PredictionLog, prepare
 from mlopsproject.prediction_log.rows import Row
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -98,7 +98,9 @@ class Service:
         self.model.load()
         if self.settings.face_model is not None:
             self._open_finder()
-        self._log = PredictionLog.open(self.log_settings)
+        prepare(self.log_settings)
+        self._log = PredictionLog(self.log_settings)
+        self._log.start()
         self._pool = DaemonPool(_THREADS, "picture")
         self._log_questions.open()
         self._store_questions.open()
@@ -112,7 +114,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._log is not None:
-            await in_own_thread("log", self._log.close, self.settings.shutdown_timeout_seconds)
+            await self._log.close(self.settings.shutdown_timeout_seconds)
             self._log = None
         self._log_questions.close()
         self._store_questions.close()

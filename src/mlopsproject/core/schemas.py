@@ -189,7 +189,7 @@ class Stats(BaseModel):
     statistics: dict[str, float] = Field(
         description="means of brightness, contrast and sharpness, of the newest 1,000 answers"
     )
-    pending: int = Field(description="rows of the spool that the database does not have yet")
+    pending: int = Field(description="rows of the machine that answered that wait for PostgreSQL")
 
 
 DriftVerdict = Literal["ok", "drift", "not_enough_data"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +26,9 @@ from sqlalchemy.exc import (
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable, NotMigrated, RowsRefused
-from mlopsproject.prediction_log.pacer import SLICE, Pacer
-from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, predictions
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, Record, feedback, predictions
 
+_versions: Final = table(VERSION_TABLE, column("version_num"))
 MIGRATE: Final = "Run: python -m mlopsproject.log_migrate"
 #: Seconds after which a server that does not answer counts as down, and that SQLite waits for another writer.
 _TIMEOUT: Final = 5
@@ -43,9 +45,9 @@ _SERVER_OPTIONS: Final = {
 #: SQLSTATEs that blame a value, though the driver counts them among other errors: limits such as that of an index, and
 #: types that do not fit.
 _VALUE_STATES: Final = ("54", "42804", "42846")
+#: Bytes that must fit on the disk before rows are taken again.
+_ROOM: Final = 256 * 1024
 _UNDEFINED_TABLE: Final = "42P01"
-
-Record = tuple[Table, dict[str, Any]]
 
 
 def shown(url: URL) -> str:
@@ -66,7 +68,7 @@ def open_engine(url: URL, *, begin: str = "BEGIN", timeout: int = _TIMEOUT) -> E
     engine = create_engine(
         url,
         connect_args={name: value for name, value in options.items() if name not in url.query},
-        pool_pre_ping=True,
+        pool_pre_ping=not is_sqlite,
         pool_size=2,
         max_overflow=4,
         pool_timeout=_TIMEOUT,
@@ -103,6 +105,7 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self.engine = open_engine(url)
+        self._opened: tuple[int, int] | None = None
         module = sqlite if url.get_backend_name() == "sqlite" else postgresql
         self._inserts: dict[Table, Insert] = {
             table: module.insert(table).on_conflict_do_nothing() for table in (predictions, feedback)
@@ -121,36 +124,81 @@ class Database:
             RowsRefused: for what the database does not take.
             LogUnavailable: for other errors of the database.
         """
-        if self.is_sqlite and not Path(str(self.url.database)).is_file():
-            # Connecting would make an empty one.
-            raise NotMigrated(f"There is no database {shown(self.url)} yet.", MIGRATE)
+        file = self._file()
         try:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise translate(error, self.url) from error
+        if file is not None and self._file() != file:
+            raise DatabaseDown(f"The database {shown(self.url)} was replaced while it was in use.")
 
-    def check(self) -> None:
-        """See that the database answers and has the tables of this version.
+    def _file(self) -> tuple[int, int] | None:
+        """Which file SQLite's connections are to; `None` for a server. If it is another one than before, they end.
+
+        Somebody may delete or replace the file: SQLite would go on writing to the old one, which has no name any more.
 
         Raises:
-            NotMigrated: if it is older.
-            DatabaseDown: if it does not answer, or is newer.
+            NotMigrated: if there is none; connecting would make an empty one.
         """
-        versions = table(VERSION_TABLE, column("version_num"))
-        with self.transaction() as connection:
-            revision = connection.scalar(select(versions.c.version_num)) or ""
-        if revision < HEAD:
-            raise NotMigrated(f"The database {shown(self.url)} has the log's tables of an older version.", MIGRATE)
-        if revision > HEAD:
-            raise too_new(self.url, revision)
+        if not self.is_sqlite:
+            return None
+        try:
+            found = Path(str(self.url.database)).stat()
+        except OSError:
+            raise NotMigrated(f"There is no database {shown(self.url)} yet.", MIGRATE) from None
+        file = (found.st_dev, found.st_ino)
+        if file != self._opened:
+            self.engine.dispose()
+            self._opened = file
+        return file
 
-    def insert(self, records: Sequence[Record], pacer: Pacer | None = None) -> None:
+    def revision(self) -> str:
+        """Revision of the log's tables, as the database has it.
+
+        Raises:
+            LogUnavailable: if it does not answer or has none.
+        """
+        with self.transaction() as connection:
+            return connection.scalar(select(_versions.c.version_num)) or ""
+
+    def check(self) -> None:
+        """See that the database answers and has the tables that this version needs.
+
+        A newer version's tables will do: migrations only add to them.
+
+        Raises:
+            NotMigrated: if they are older.
+            LogUnavailable: if it does not answer.
+        """
+        if self.revision() < HEAD:
+            raise NotMigrated(f"The database {shown(self.url)} has the log's tables of an older version.", MIGRATE)
+
+    def check_writable(self) -> None:
+        """See that rows could be written: as `check`, and SQLite is not locked and has room for a while.
+
+        Raises:
+            LogUnavailable: if not.
+        """
+        self.check()
+        if not self.is_sqlite:
+            return
+        with self.transaction() as connection:
+            # SQLite locks when something is written.
+            connection.execute(_versions.update().values(version_num=_versions.c.version_num))
+        try:
+            with tempfile.TemporaryFile(dir=Path(str(self.url.database)).parent) as stream:
+                stream.write(bytes(_ROOM))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise DatabaseDown(f"The folder of {shown(self.url)} cannot be written: {error.strerror}.") from error
+
+    def insert(self, records: Sequence[Record]) -> None:
         """Add records in one transaction; those that are there already stay as they are.
 
         Args:
             records: of any of the log's tables.
-            pacer: how to go about it; by default without a rest.
 
         Raises:
             RowsRefused: if one of them cannot be stored; then none is.
@@ -162,29 +210,14 @@ class Database:
         try:
             with self.transaction() as connection:
                 for target, values in by_table.items():
-                    for part in pacer.slices(values, self._slice(pacer, len(values))) if pacer else (values,):
-                        connection.execute(self._inserts[target], part)
+                    connection.execute(self._inserts[target], values)
         except (ValueError, TypeError, OverflowError) as error:
             # SQLite's driver says so of values that no column can hold.
             raise RowsRefused(f"A row cannot be stored: {first_line(error)}.") from error
 
-    def _slice(self, pacer: Pacer, rows: int) -> int:
-        """Rows of a statement. A server's takes a way there and back, so in a hurry there is one."""
-        if self.is_sqlite:
-            return SLICE
-        return rows if pacer.behind else 4 * SLICE
-
     def close(self) -> None:
         """Close all connections that are not in use."""
         self.engine.dispose()
-
-
-def too_new(url: URL, revision: str) -> DatabaseDown:
-    """The error for a database that a newer version of this program has migrated."""
-    return DatabaseDown(
-        f"The database {shown(url)} is at revision {revision}, this version of mlopsproject knows up to {HEAD}.",
-        "Use a newer version of mlopsproject.",
-    )
 
 
 def translate(error: SQLAlchemyError, url: URL) -> LogUnavailable:
@@ -196,7 +229,8 @@ def translate(error: SQLAlchemyError, url: URL) -> LogUnavailable:
         return NotMigrated(f"The database {shown(url)} lacks the log's tables.", MIGRATE)
     if _is_about_rows(error, state):
         return RowsRefused(f"The database does not take a row: {said}.")
-    return DatabaseDown(f"The database {shown(url)} cannot be used: {said}.")
+    fix = "Free some disk space." if "disk is full" in said else ""
+    return DatabaseDown(f"The database {shown(url)} cannot be used: {said}.", fix)
 
 
 def _is_about_rows(error: SQLAlchemyError, state: str) -> bool:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from pathlib import Path
+from typing import Final
 
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.schemas import Stats
 from mlopsproject.prediction_log import queries
-from mlopsproject.prediction_log.backlog import Backlog
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.database_sink import DatabaseSink
-from mlopsproject.prediction_log.drainer import Drainer
-from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
-from mlopsproject.prediction_log.group_writer import Entry, GroupWriter, Sink
-from mlopsproject.prediction_log.lines import to_line
-from mlopsproject.prediction_log.quarantine import Quarantine
+from mlopsproject.prediction_log.drainer import Drainer, QueueState
+from mlopsproject.prediction_log.errors import LogOff, LogUnavailable, NotMigrated
+from mlopsproject.prediction_log.old_spool import has_old_spool
 from mlopsproject.prediction_log.rows import PredictionRow, Row
-from mlopsproject.prediction_log.segment_reader import find_prediction
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.spool import Spool
 from mlopsproject.prediction_log.stats import stats
-from mlopsproject.prediction_log.status import LogStatus
-from mlopsproject.prediction_log.turns import TurnWriter
+from mlopsproject.prediction_log.status import DatabaseState, LogStatus
+from mlopsproject.prediction_log.tables import Record, to_record
+from mlopsproject.prediction_log.writer import WRITE_TIMEOUT, Writer
 
 #: What `rows.new_id` makes; nothing else is looked for.
 _ID: Final = re.compile("[0-9a-f]{32}")
 #: Answers of this worker that are known without asking the database.
 _RECENT: Final = 4096
-#: Seconds that a row may wait for the drainer before something is wrong.
+#: Seconds that a commit may take, and a row may wait for the server, before something is wrong.
+_SLOW_COMMIT: Final = 1.0
 _PATIENCE: Final = 60.0
-#: Seconds after which a disk or database that says nothing has failed.
-_WRITE_TIMEOUT: Final = 15.0
 #: What `stats` looks at by default.
 _STATS_SPAN: Final = timedelta(days=1)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -44,8 +37,33 @@ _MB: Final = 1_000_000
 _OFF: Final = "LOG_DURABILITY=off: the prediction log keeps nothing."
 
 
+def prepare(settings: LogSettings) -> None:
+    """Make or update the database in `data_dir` if it is used. One that `database_url` names is migrated by hand.
+
+    Raises:
+        LogUnavailable: if it cannot be used.
+        UserError: if its folder cannot be written.
+    """
+    is_used = settings.database_url is None or (settings.has_queue and settings.log_durability == "local")
+    if settings.log_durability == "off" or not is_used:
+        return
+    database = Database(settings.local_url)
+    try:
+        database.check()
+        ready = not has_old_spool(settings.data_dir)
+    except NotMigrated:
+        ready = False
+    finally:
+        database.close()
+    if not ready:
+        # Loading Alembic takes a while that most starts need not pay.
+        from mlopsproject.prediction_log.migrate import migrate_local
+
+        migrate_local(settings)
+
+
 class PredictionLog:
-    """Keeps rows as the settings say; one per worker process. Thread-safe.
+    """Keeps rows as the settings say; one per worker process.
 
     Args:
         settings: see `LogSettings`.
@@ -54,109 +72,97 @@ class PredictionLog:
     def __init__(self, settings: LogSettings) -> None:
         self._settings = settings
         self._recent: dict[str, PredictionRow] = {}
-        self._recent_lock = threading.Lock()
-        self._search_lock = threading.Lock()
+        #: Rows that were dropped because they could not be kept.
+        self._dropped = 0
+        self._writer: Writer | None = None
+        self._drainer: Drainer | None = None
         if settings.log_durability == "off":
-            self._database: Database | None = None
             return
-        self._database = Database(settings.url)
-        # Connections of its own: questions, however many and slow, must not keep rows from being written.
-        self._asked = Database(settings.url)
-        self._drainer = Drainer(
-            settings.spool_dir,
-            self._database,
-            batch_rows=settings.log_batch_rows,
-            pause=settings.log_drain_seconds,
-            leftovers_only=settings.log_durability == "database",
-        )
-        self._writer = GroupWriter(self._sink(self._database), drop=settings.log_when_full == "answer")
-        self._turns: TurnWriter | None = None
-        self._backlog = Backlog(settings.spool_dir)
-        self._quarantine = Quarantine(settings.spool_dir)
-        self._drainer.start()
+        self._local = Database(settings.local_url)
+        self._database = Database(settings.url) if settings.has_queue else self._local
+        if settings.has_queue and (settings.log_durability == "local" or _exists(self._local)):
+            # Where rows go straight to the server, an earlier run may have left some.
+            self._drainer = Drainer(
+                self._local, self._database, batch_rows=settings.log_batch_rows, pause=settings.log_drain_seconds
+            )
+        # Connections of their own: questions, however many and slow, must not keep rows from being written. This
+        # machine's first: rows move from there to the server.
+        urls = [settings.local_url] * (self._drainer is not None) + [settings.url]
+        self._asked = [Database(url) for url in urls]
+        self._written = self._database if settings.log_durability == "database" else self._local
+        self._writer = Writer(self._insert, self._check)
 
-    def _sink(self, database: Database) -> Sink:
-        if self._settings.log_durability == "database":
-            return DatabaseSink(database)
-        segment, folder = int(self._settings.log_segment_mb * _MB), int(self._settings.log_spool_max_mb * _MB)
-        return Spool(self._settings.spool_dir, segment, folder)
+    def start(self) -> None:
+        """Begin to write and to drain, in the running event loop; does not wait for a database."""
+        for part in (self._writer, self._drainer):
+            if part is not None:
+                part.start()
 
-    @classmethod
-    def open(cls, settings: LogSettings) -> Self:
-        """Start the threads that keep and drain rows; does not wait for the database."""
-        return cls(settings)
+    def _insert(self, records: Sequence[Record]) -> None:
+        self._check_size()
+        self._written.insert(records)
 
-    def submit(self, rows: Sequence[Row], done: Callable[[Exception | None], None]) -> None:
-        """Have rows kept together, all of them or none.
+    def _check(self) -> None:
+        self._check_size()
+        self._written.check_writable()
+
+    def _check_size(self) -> None:
+        size = self._queue().bytes
+        if self._written is not self._database and size > self._settings.log_queue_max_mb * _MB:
+            raise LogUnavailable(
+                f"The queue {self._local.url.database} holds {size / _MB:.1f} MB, its limit is reached.",
+                "Bring the database back, or raise LOG_QUEUE_MAX_MB.",
+            )
+
+    def _queue(self) -> QueueState:
+        return self._drainer.state if self._drainer is not None else QueueState("ok", None)
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Have rows kept together, all of them or none, and wait until they are durable.
 
         Args:
             rows: in the order in which they should arrive.
-            done: called once, from the writer's thread, with `None` when the rows are durable, or with a
-                `LogUnavailable` when they are not kept. If that is clear at once, it is called before this returns.
-
-        Raises:
-            PydanticSerializationError: for a value that is not of its field's type, a mistake of the program.
-        """
-        if self._database is None or not rows:
-            done(None)
-            return
-        lines = b"".join([to_line(row) for row in rows])
-        self._remember(rows)
-        self._writer.submit(Entry(lines, len(rows), done))
-
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Have rows kept together and wait until they are durable.
 
         Raises:
             LogUnavailable: if they are not kept, or are not for a long time; then they may be kept after all.
         """
-        if self._database is None or not rows:
+        if self._writer is None or not rows:
             return
-        lines = b"".join([to_line(row) for row in rows])
         self._remember(rows)
-        loop = asyncio.get_running_loop()
-        if self._turns is None or self._turns.loop is not loop:
-            self._turns = TurnWriter(loop, self._writer.submit_all)
-        future = self._turns.write(lines, len(rows))
-        too_late = self._too_late() if self._settings.log_when_full == "refuse" else None
-        timer = loop.call_later(_WRITE_TIMEOUT, _settle, future, too_late)
         try:
-            error = await future
-        finally:
-            timer.cancel()
-        if isinstance(error, LogUnavailable):
-            # Many callers may wait for the same group: each gets an error, and traceback, of its own.
-            raise type(error)(error.message, error.fix)
-
-    def _too_late(self) -> LogUnavailable:
-        place = "database" if self._settings.log_durability == "database" else "disk"
-        return LogUnavailable(f"The {place} of the prediction log has not answered for {_WRITE_TIMEOUT:g} s.")
+            await self._writer.write([to_record(row) for row in rows])
+        except LogUnavailable:
+            if self._settings.log_when_full == "refuse":
+                raise
+            self._dropped += len(rows)
 
     def status(self) -> LogStatus:
         """How the log fares; cheap enough for every scrape and health check."""
-        if self._database is None:
+        if self._writer is None:
             return LogStatus("ok", "off")
-        drained = self._drainer.state()
-        size, oldest = self._backlog.measure(drained.positions)
-        age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
-        quarantined = self._quarantine.count()
-        failure = self._writer.failure
-        if failure is None and self._writer.busy_seconds > _WRITE_TIMEOUT:
-            failure = self._too_late()
+        queue, failure, busy = self._queue(), self._writer.failure, self._writer.busy_seconds
+        if failure is None and busy > WRITE_TIMEOUT:
+            failure = LogUnavailable(f"The prediction log's disk or database says nothing for {busy:.0f} s.")
         problems = [str(failure)] if failure else []
-        problems += [drained.error] if drained.error else []
+        if failure is None and busy > _SLOW_COMMIT:
+            problems.append(f"The prediction log's disk or database says nothing for {busy:.1f} s.")
+        if queue.error and queue.error not in problems:
+            problems.append(queue.error)
+        age = max(0.0, time.time() - queue.oldest) if queue.oldest is not None else 0.0
         if age > _PATIENCE:
             problems.append(f"The oldest row has waited for the database for {age:.0f} s.")
-        if quarantined:
-            problems.append(f"{quarantined} row(s) are in {self._quarantine.folder}.")
+        if queue.refused:
+            problems.append(
+                f"PostgreSQL refused {queue.refused} row(s): see the table refused of {self._local.url.database}."
+            )
         return LogStatus(
             state="failing" if failure else "degraded" if problems else "ok",
-            database=drained.database,
-            pending_rows=max(1, round(size / drained.row_size)) if size else 0,
-            spool_bytes=size,
+            database=queue.database if self._settings.log_durability == "local" and self._drainer else _state(failure),
+            pending_rows=queue.rows,
+            queue_bytes=queue.bytes if self._drainer is not None else 0,
             oldest_seconds=age,
-            dropped_rows=self._writer.dropped,
-            quarantined_rows=quarantined,
+            dropped_rows=self._dropped,
+            refused_rows=queue.refused,
             error=" ".join(problems) or None,
         )
 
@@ -169,29 +175,24 @@ class PredictionLog:
 
         Raises:
             LogOff: if nothing is kept.
-            LogUnavailable: if it is not among the rows on this machine and the database cannot be asked, or too many
-                wait here to search them.
+            LogUnavailable: if it is not found, and a database cannot be asked.
         """
-        if self._database is None:
+        if self._writer is None:
             raise LogOff(_OFF)
         row = self._recent.get(prediction_id)
         if row is not None or not _ID.fullmatch(prediction_id):
             return row
         down: LogUnavailable | None = None
-        try:
-            row = queries.find(self._asked, prediction_id)
-        except LogUnavailable as error:
-            down = error
-        if row is None:
-            # One at a time: each may read a long way.
-            with self._search_lock:
-                row = find_prediction(self._settings.spool_dir, self._drainer.state().positions, prediction_id)
-        if row is not None:
-            return row
+        for database in self._asked:
+            try:
+                row = queries.find(database, prediction_id)
+            except LogUnavailable as error:
+                down = error
+            if row is not None:
+                return row
         if down is not None:
             raise down
-        # It may have been drained between the two looks.
-        return queries.find(self._asked, prediction_id)
+        return None
 
     def stats(self, since: datetime | None = None, until: datetime | None = None) -> Stats:
         """What the log holds of a stretch of time; blocks.
@@ -205,41 +206,44 @@ class PredictionLog:
             LogOff: if nothing is kept.
             LogUnavailable: if the database cannot be asked.
         """
-        if self._database is None:
+        if self._writer is None:
             raise LogOff(_OFF)
         until = _utc(until) if until else datetime.now(UTC)
         since = max(_utc(since), _EPOCH) if since else until - _STATS_SPAN
         if since >= until:
             raise ConfigError(f"since={since} is not before until={until}.")
-        return stats(self._asked, since, until, self.status().pending_rows)
+        return stats(self._asked[-1], since, until, self._queue().rows)
 
-    def close(self, timeout: float) -> None:
-        """Keep what waits, leave the segment to the drainer, and drain once more if the database answers.
+    async def close(self, timeout: float) -> None:
+        """Keep what waits, and drain once more if the server answers.
 
         Args:
             timeout: seconds for all of it.
         """
-        if self._database is None:
+        if self._writer is None:
             return
         deadline = time.monotonic() + timeout
-        self._writer.close(timeout)
-        self._drainer.close(max(0.0, deadline - time.monotonic()))
-        self._database.close()
-        self._asked.close()
+        await self._writer.close(timeout)
+        if self._drainer is not None:
+            await self._drainer.close(max(0.0, deadline - time.monotonic()))
+        for database in (self._local, self._database, *self._asked):
+            database.close()
 
     def _remember(self, rows: Sequence[Row]) -> None:
-        with self._recent_lock:
-            for row in rows:
-                if isinstance(row, PredictionRow):
-                    self._recent[row.prediction_id] = row
-            while len(self._recent) > _RECENT:
-                del self._recent[next(iter(self._recent))]
+        self._recent.update({row.prediction_id: row for row in rows if isinstance(row, PredictionRow)})
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+
+def _state(failure: LogUnavailable | None) -> DatabaseState:
+    if failure is None:
+        return "ok"
+    return "not_migrated" if isinstance(failure, NotMigrated) else "down"
+
+
+def _exists(database: Database) -> bool:
+    return Path(str(database.url.database)).is_file()
 
 
 def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _settle(future: asyncio.Future[Exception | None], outcome: Exception | None) -> None:
-    if not future.done():
-        future.set_result(outcome)

@@ -1,11 +1,11 @@
-"""Bringing the database to the tables of this version."""
+"""Bringing databases to the tables of this version."""
 
 from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,8 @@ from sqlalchemy import URL, Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlopsproject.core.errors import UserError
-from mlopsproject.prediction_log.database import open_engine, shown, too_new, translate
+from mlopsproject.prediction_log.database import open_engine, shown, translate
+from mlopsproject.prediction_log.old_spool import has_old_spool, take_over_spool
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE
 
@@ -33,32 +34,52 @@ class Migration:
     Attributes:
         database: its address, without passwords.
         before: revision found; `None` for a database without the log's tables.
-        after: revision now.
+        after: revision now; a newer version's tables are left as they are.
+        taken_over: rows of an old version's spool, see `old_spool`.
     """
 
     database: str
     before: str | None
     after: str
+    taken_over: int = 0
 
 
-def migrate(settings: LogSettings) -> Migration:
-    """Bring the database to the tables of this version; a second process that does it meanwhile waits.
+def migrate(settings: LogSettings) -> list[Migration]:
+    """Bring the log's databases to the tables of this version: the one that is named, and the queue if there is one.
 
     Raises:
-        LogUnavailable: if the database cannot be used, or a newer version of this program has migrated it.
+        LogUnavailable: if a database cannot be used.
         UserError: if SQLite's folder cannot be written.
     """
-    url = settings.url
-    with _alone_with_file(url):
-        engine = open_engine(url, begin="BEGIN IMMEDIATE", timeout=_PATIENCE)
-        try:
-            with engine.begin() as connection:
-                before = _upgrade(connection, url)
-        except SQLAlchemyError as error:
-            raise translate(error, url) from error
-        finally:
-            engine.dispose()
-    return Migration(shown(url), before, HEAD)
+    is_there = Path(str(settings.local_url.database)).is_file() or has_old_spool(settings.data_dir)
+    queue = [migrate_local(settings)] if settings.has_queue and is_there else []
+    return [*queue, migrate_local(settings) if not settings.has_queue else _migrate(settings.url)]
+
+
+def migrate_local(settings: LogSettings) -> Migration:
+    """Bring this machine's SQLite database to the tables of this version, and take an old version's spool over.
+
+    A second process that does it meanwhile waits.
+
+    Raises:
+        LogUnavailable: if it cannot be used.
+        UserError: if its folder cannot be written.
+    """
+    with _alone_with_file(settings.local_url):
+        done = _migrate(settings.local_url)
+        return replace(done, taken_over=take_over_spool(settings.data_dir, settings.local_url))
+
+
+def _migrate(url: URL) -> Migration:
+    engine = open_engine(url, begin="BEGIN IMMEDIATE", timeout=_PATIENCE)
+    try:
+        with engine.begin() as connection:
+            before = _upgrade(connection)
+    except SQLAlchemyError as error:
+        raise translate(error, url) from error
+    finally:
+        engine.dispose()
+    return Migration(shown(url), before, max(before or "", HEAD))
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -70,23 +91,19 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _upgrade(connection: Connection, url: URL) -> str | None:
-    """Upgrade within the connection's transaction and give the revision found."""
+def _upgrade(connection: Connection) -> str | None:
+    """Upgrade within the connection's transaction, unless a newer version has; give the revision found."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     before = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-    if before is not None and before > HEAD:
-        raise too_new(url, before)
-    command.upgrade(alembic_config(connection), "head")
+    if before is None or before < HEAD:
+        command.upgrade(alembic_config(connection), "head")
     return before
 
 
 @contextmanager
 def _alone_with_file(url: URL) -> Iterator[None]:
     """Keep other migrations of the same SQLite file waiting."""
-    if url.get_backend_name() != "sqlite":
-        yield
-        return
     path = Path(str(url.database))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

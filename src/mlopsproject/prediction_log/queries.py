@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, select, true
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select, true
 
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.rows import PredictionRow
+from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import feedback, predictions, to_prediction
 
 
@@ -32,6 +34,23 @@ def latest_label() -> ScalarSelect[str]:
         .limit(1)
         .scalar_subquery()
     )
+
+
+def count_waiting(settings: LogSettings) -> int:
+    """How many rows of this machine wait for the database server, with those that it refused.
+
+    Raises:
+        LogUnavailable: if this machine's database cannot be asked.
+    """
+    if not settings.has_queue or not Path(str(settings.local_url.database)).is_file():
+        return 0
+    database = Database(settings.local_url)
+    try:
+        with database.transaction() as connection:
+            tables = (predictions, feedback)
+            return sum(connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
+    finally:
+        database.close()
 
 
 def find(database: Database, prediction_id: str) -> PredictionRow | None:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal
-
-#: Of the rows' fields. It stands in every line; one that has none is of version 1.
-VERSION: Final = 1
-#: By kind, what rows of older versions have for fields that they lack.
-DEFAULTS: Final[dict[str, dict[str, Any]]] = {"prediction": {}, "feedback": {}}
+from dataclasses import dataclass, field
+from typing import Literal
 
 #: Where a picture came from.
 Source = Literal["upload", "batch", "url"]
@@ -84,58 +79,3 @@ class FeedbackRow:
 
 
 Row = PredictionRow | FeedbackRow
-_KINDS: Final[dict[str, type[PredictionRow] | type[FeedbackRow]]] = {
-    "prediction": PredictionRow,
-    "feedback": FeedbackRow,
-}
-_NAMES: Final = {kind: {part.name for part in fields(row)} for kind, row in _KINDS.items()}
-
-
-def to_document(row: Row) -> dict[str, Any]:
-    """A row as plain JSON values, with its `kind` and `version`."""
-    kind = "prediction" if isinstance(row, PredictionRow) else "feedback"
-    return {"kind": kind, **asdict(row), "version": VERSION}
-
-
-def version_of(document: dict[str, Any]) -> int:
-    """The version of the program's rows that a document was written with."""
-    version = document.get("version", 1)
-    return version if isinstance(version, int) else 1
-
-
-def is_newer(document: dict[str, Any]) -> bool:
-    """Whether a newer version of the program wrote a document."""
-    return version_of(document) > VERSION
-
-
-def take_values(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind of a document's row, and its values by field; those that it is too old to have are filled in.
-
-    The document is used up.
-
-    Raises:
-        ValueError: if it is no row that this version knows.
-    """
-    kind, version = str(document.pop("kind", None)), version_of(document)
-    document.pop("version", None)
-    names = _NAMES.get(kind)
-    if names is None:
-        raise ValueError(f"a row of kind {kind!r} is unknown")
-    if version < VERSION:
-        known = {**DEFAULTS[kind], **document}
-        document = {name: known[name] for name in names if name in known}
-    if document.keys() != names:
-        raise ValueError("not a row that this version of the program knows")
-    return kind, document
-
-
-def from_document(document: dict[str, Any]) -> Row:
-    """The row that `to_document` wrote.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    kind, values = take_values(dict(document))
-    if values.get("box") is not None:
-        values["box"] = tuple(values["box"])
-    return _KINDS[kind](**values)

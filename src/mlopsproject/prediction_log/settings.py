@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from mlopsproject.core.settings import read_settings
 
+#: The SQLite database in `data_dir`.
+DATABASE_FILE: Final = "predictions.db"
 #: Per kind of database: the SQLAlchemy dialect with its driver.
 _DRIVERS: Final = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
@@ -20,14 +22,14 @@ class LogSettings(BaseSettings):
     """Where the log is kept and what happens when it cannot be; each field is an environment variable in capitals.
 
     Attributes:
-        data_dir: folder of the spool, and of the SQLite database if no other is named.
-        database_url: `sqlite:///…` or `postgresql://…`; without it SQLite in `data_dir`.
-        log_durability: `spool` answers when a row is on this machine's disk, `database` when the database has it,
-            `off` keeps nothing.
+        data_dir: folder of the SQLite database `predictions.db`.
+        database_url: `sqlite:///…` or `postgresql://…`; without it the log is the SQLite database in `data_dir`.
+        log_durability: `local` answers when this machine's SQLite database has the row, `database` when the database
+            that `database_url` names has it, `off` keeps nothing.
         log_when_full: when rows cannot be kept, `refuse` to answer, or `answer` and drop them.
-        log_segment_mb: size at which a spool file is closed and the next one begun, in MB.
-        log_spool_max_mb: size of all spool files together at which rows are no longer taken, in MB.
-        log_batch_rows: rows per transaction of the drainer.
+        log_queue_max_mb: size of the SQLite database, while it is the queue before PostgreSQL, at which no more rows
+            are taken, in MB.
+        log_batch_rows: rows that the drainer moves to PostgreSQL in one transaction.
         log_drain_seconds: pause between two looks of the drainer.
     """
 
@@ -36,11 +38,10 @@ class LogSettings(BaseSettings):
 
     data_dir: Path = Path("runs/serving")
     database_url: str | None = Field(default=None, repr=False)
-    log_durability: Literal["spool", "database", "off"] = "spool"
+    log_durability: Literal["local", "database", "off"] = "local"
     log_when_full: Literal["refuse", "answer"] = "refuse"
-    log_segment_mb: float = Field(default=8, gt=0)
-    log_spool_max_mb: float = Field(default=2048, gt=0)
-    log_batch_rows: int = Field(default=1000, ge=1, le=20_000)
+    log_queue_max_mb: float = Field(default=2048, gt=0)
+    log_batch_rows: int = Field(default=100, ge=1, le=20_000)
     log_drain_seconds: float = Field(default=1.5, gt=0, le=60)
 
     @field_validator("database_url")
@@ -73,14 +74,19 @@ class LogSettings(BaseSettings):
         return read_settings(cls, env_file, **given)
 
     @property
-    def spool_dir(self) -> Path:
-        """Folder of the spool."""
-        return self.data_dir / "spool"
-
-    @property
     def url(self) -> URL:
-        """Address of the database, with the driver that is used. It shows no password when it is printed."""
+        """Address of the log's database, with the driver that is used. It shows no password when it is printed."""
         if self.database_url is None:
-            return URL.create("sqlite", database=str(self.data_dir / "predictions.db"))
+            return URL.create("sqlite", database=str(self.data_dir / DATABASE_FILE))
         url = make_url(self.database_url)
         return url.set(drivername=_DRIVERS[url.get_backend_name()])
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether rows wait on this machine for a database server."""
+        return self.url.get_backend_name() != "sqlite"
+
+    @property
+    def local_url(self) -> URL:
+        """Address of the SQLite database of this machine: of the log itself, or of the queue."""
+        return URL.create("sqlite", database=str(self.data_dir / DATABASE_FILE)) if self.has_queue else self.url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,10 +28,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from mlopsproject.prediction_log.rows import PredictionRow, take_values
+from mlopsproject.prediction_log.rows import PredictionRow, Row
 
 #: Revision of the newest migration, which these tables are. Revisions sort as text.
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 #: Where the revision of a database is kept; not Alembic's usual name, so that the database can be shared.
 VERSION_TABLE: Final = "prediction_log_version"
 
@@ -119,27 +121,35 @@ feedback = Table(
     Index("ix_feedback_created_at", "created_at"),
 )
 
+#: Rows that a server did not take; they stay in their own table, and count as refused until they are deleted there or
+#: here. In the database of this machine only.
+refused = Table(
+    "refused",
+    metadata,
+    Column("row_id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("refused_at", Moment, nullable=False),
+)
+
 BOX: Final = ("box_x", "box_y", "box_width", "box_height")
-_TABLES: Final = {"prediction": predictions, "feedback": feedback}
+_PLAIN: Final = tuple(part.name for part in fields(PredictionRow) if part.name != "box")
+#: A table, and a value for each of its columns.
+Record = tuple[Table, dict[str, Any]]
 
 
-def to_record(document: dict[str, Any]) -> tuple[Table, dict[str, Any]]:
-    """The table of a document, see `rows.to_document`, and its value per column. The document is used up.
-
-    Raises:
-        ValueError: if it is no row that this version knows.
-    """
-    kind, values = take_values(document)
-    table = _TABLES[kind]
-    if table is predictions:
-        values.update(zip(BOX, values.pop("box") or (None,) * 4, strict=True))
-    return table, values
+def to_record(row: Row) -> Record:
+    """The table of a row, and its value per column."""
+    if isinstance(row, PredictionRow):
+        values = {name: getattr(row, name) for name in _PLAIN}
+        values.update(zip(BOX, row.box or (None,) * 4, strict=True))
+        return predictions, values
+    return feedback, {part.name: getattr(row, part.name) for part in fields(row)}
 
 
-def to_prediction(record: dict[str, Any]) -> PredictionRow:
-    """The row that a record of the table `predictions` was made of."""
-    values = dict(record)
-    box = tuple(values.pop(name) for name in BOX)
+def to_prediction(record: Mapping[str, Any]) -> PredictionRow:
+    """The row that a record of the table `predictions` was made of, whatever other columns it has."""
+    values = {name: record[name] for name in _PLAIN}
+    box = tuple(record[name] for name in BOX)
     return PredictionRow(
         **{**values, "created_at": values["created_at"].timestamp(), "box": None if None in box else box}
     )

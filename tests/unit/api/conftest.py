@@ -15,7 +15,6 @@ from mlopsproject.api.application import create_app
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.data.synthetic import sample_face
-from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.settings import LogSettings
 
 with warnings.catch_warnings():
@@ -45,16 +44,15 @@ def _start(stack: ExitStack, bundle: Bundle, data_dir: Path, settings: dict[str,
 
 @pytest.fixture(scope="module")
 def client(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A running API with the tiny bundle, no limits and a migrated database. Shared within a file."""
+    """A running API with the tiny bundle, no limits. Shared within a file."""
     data_dir = tmp_path_factory.mktemp("serving")
-    migrate(LogSettings(data_dir=data_dir))
     with ExitStack() as stack:
         yield _start(stack, tiny_bundle, data_dir, {})
 
 
 @pytest.fixture
 def serve(tiny_bundle: Bundle, tmp_path: Path) -> Iterator[Serve]:
-    """Start another API: ``serve(rate_limit="2/minute", log_durability="off")``; it has no database tables."""
+    """Start another API: ``serve(rate_limit="2/minute", log_durability="off")``."""
     with ExitStack() as stack:
         yield lambda **settings: _start(stack, tiny_bundle, tmp_path / "serving", settings)
 

@@ -157,18 +157,18 @@ def test_feedback_is_counted(client, face):
 def test_the_state_of_the_log_is_shown(serve, monkeypatch):
     client = serve(log_durability="off")
     log = client.app.state.service.log
-    status = LogStatus("degraded", "down", 1200, 345_678, 42.5, dropped_rows=3, quarantined_rows=2, error="down")
+    status = LogStatus("degraded", "down", 1200, 345_678, 42.5, dropped_rows=3, refused_rows=2, error="down")
     monkeypatch.setattr(log, "status", lambda: status)
     scrape(client)
     samples = scrape(client)
     states = {state: value(samples, "log_state", state=state) for state in ("ok", "degraded", "failing")}
     assert states == {"ok": 0, "degraded": 1, "failing": 0}
     assert value(samples, "log_database_up") == 0
-    assert value(samples, "log_spool_rows") == 1200
-    assert value(samples, "log_spool_bytes") == 345_678
-    assert value(samples, "log_spool_age_seconds") == 42.5
+    assert value(samples, "log_queue_rows") == 1200
+    assert value(samples, "log_queue_bytes") == 345_678
+    assert value(samples, "log_queue_age_seconds") == 42.5
     assert value(samples, "log_dropped_rows_total") == 3
-    assert value(samples, "log_quarantined_rows") == 2
+    assert value(samples, "log_refused_rows") == 2
 
 
 def test_refused_answers_count_as_requests_but_not_as_predictions(serve, face, monkeypatch):

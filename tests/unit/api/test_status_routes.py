@@ -29,25 +29,32 @@ def test_a_service_with_all_its_parts_is_ready(client, tiny_bundle):
     assert document["checks"] == {"model": "ok", "log": "ok", "database": "ok"}
 
 
-def test_a_database_without_tables_is_a_degraded_state_that_still_answers(serve, face):
-    client = serve()
+def test_a_named_database_without_tables_is_not_ready_and_takes_no_request(serve, face, tmp_path):
+    client = serve(database_url=f"sqlite:///{tmp_path}/named.db")
+    assert client.post("/predict/", files={"data": face}).status_code == 503
+    response = client.get("/ready")
+    assert (response.status_code, response.json()["checks"]["database"]) == (503, "not_migrated")
+    assert "python -m mlopsproject.log_migrate" in response.json()["details"]["log"]
+
+
+def test_while_a_server_is_down_answers_go_on_in_a_degraded_state(serve, face):
+    client = serve(database_url="postgresql://me@127.0.0.1:1/log")
     assert client.post("/predict/", files={"data": face}).status_code == 200
     deadline = time.monotonic() + 10
-    while (response := client.get("/ready")).json()["status"] != "degraded":
+    while (response := client.get("/ready")).json()["checks"]["database"] != "down":
         assert time.monotonic() < deadline, response.json()
         time.sleep(0.05)
-    assert response.status_code == 200
-    assert response.json()["checks"]["database"] == "not_migrated"
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
 
 
 def test_a_service_that_cannot_keep_answers_is_not_ready(serve, monkeypatch):
     client = serve()
-    status = LogStatus("failing", "down", error="No space left for the spool.")
+    status = LogStatus("failing", "down", error="No space left.")
     monkeypatch.setattr(client.app.state.service.log, "status", lambda: status)
     response = client.get("/ready")
     assert (response.status_code, response.json()["status"]) == (503, "not_ready")
     assert response.json()["checks"] == {"model": "ok", "log": "failing", "database": "down"}
-    assert response.json()["details"] == {"log": "No space left for the spool."}
+    assert response.json()["details"] == {"log": "No space left."}
 
 
 def test_a_service_told_to_answer_anyway_is_only_degraded_then(serve, monkeypatch):
@@ -126,8 +133,8 @@ def test_stretches_beyond_all_calendars_are_cut_short(client, query):
     assert client.get("/stats", params=query).status_code == 200
 
 
-def test_statistics_without_a_database_are_unavailable(serve):
-    response = serve().get("/stats")
+def test_statistics_without_a_database_are_unavailable(serve, tmp_path):
+    response = serve(database_url=f"sqlite:///{tmp_path}/named.db").get("/stats")
     assert (response.status_code, response.json()["type"]) == (503, "log_unavailable")
     assert response.headers["retry-after"]
 

@@ -18,7 +18,7 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.monitoring.current import check_source, from_dataset, from_log, from_pictures, is_dataset
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.migrate import migrate
-from mlopsproject.prediction_log.rows import FeedbackRow, Row, to_document
+from mlopsproject.prediction_log.rows import FeedbackRow, Row
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import to_record
 
@@ -113,7 +113,7 @@ def database(tmp_path: Path) -> Database:
 
 
 def put(database: Database, *rows: Row) -> None:
-    database.insert([to_record(to_document(row)) for row in rows])
+    database.insert([to_record(row) for row in rows])
 
 
 def read(database: Database, **changes: object) -> object:

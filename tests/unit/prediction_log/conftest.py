@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -21,7 +20,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def settings(tmp_path: Path) -> LogSettings:
-    """Settings of a log whose SQLite database is migrated, drained often."""
+    """Settings of a log whose SQLite database is migrated."""
     found = LogSettings(data_dir=tmp_path / "serving", log_drain_seconds=0.05)
     migrate(found)
     return found
@@ -36,9 +35,10 @@ def database(settings: LogSettings) -> Iterator[Database]:
 
 
 @pytest.fixture
-def drainer(settings: LogSettings, database: Database) -> Iterator[Drainer]:
-    """A drainer that moves 10 rows at a time, when it is told to."""
-    made = Drainer(settings.spool_dir, database, batch_rows=10, pause=0.05)
-    assert made.take()
-    yield made
-    made.release()
+def server(tmp_path: Path) -> Iterator[Database]:
+    """Another migrated database, in the place of the server that a queue is emptied into."""
+    elsewhere = LogSettings(data_dir=tmp_path / "server")
+    migrate(elsewhere)
+    opened = Database(elsewhere.url)
+    yield opened
+    opened.close()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.prediction_rows import make_row, make_rows, stored, write_segment
+from tests.prediction_rows import make_row, make_rows, store_rows, stored
 
 from mlopsproject.config import load_config
 from mlopsproject.core.errors import ConfigError, DataError, UserError
@@ -17,7 +17,8 @@ from mlopsproject.log_migrate import log_migrate
 from mlopsproject.log_prune import log_prune
 from mlopsproject.log_prune import main as log_prune_command
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.rows import FeedbackRow, to_document
+from mlopsproject.prediction_log.queries import count_waiting
+from mlopsproject.prediction_log.rows import FeedbackRow
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import HEAD, to_record
 
@@ -29,7 +30,7 @@ def filled(settings: LogSettings, database: Database, monkeypatch: pytest.Monkey
     """A log of three rows that are 100, 50 and 0 days old, named by the environment."""
     rows = [make_row(created_at=time.time() - days * DAY) for days in (100, 50, 0)]
     given = [FeedbackRow(rows[0].prediction_id, "sad")]
-    database.insert([to_record(to_document(row)) for row in [*rows, *given]])
+    database.insert([to_record(row) for row in [*rows, *given]])
     monkeypatch.setenv("DATA_DIR", str(settings.data_dir))
     return database
 
@@ -38,15 +39,18 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_the_export_says_what_it_wrote_and_what_is_still_on_its_way(
-    filled: Database, settings: LogSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_export_says_what_it_wrote(filled: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = [f"output={tmp_path}/log.csv", "progress=false"]
     assert log_export(load_config("log_export", overrides)).rows == 3
     assert said(capsys) == f"3 rows, 1 of them with feedback: {tmp_path}/log.csv"
-    write_segment(settings.spool_dir, make_rows(2))
-    log_export(load_config("log_export", overrides))
-    assert f"bytes of newer rows wait in {settings.spool_dir}" in said(capsys)
+
+
+def test_rows_that_wait_for_a_server_are_counted(settings: LogSettings, database: Database) -> None:
+    store_rows(database, [*make_rows(2), FeedbackRow("0" * 32, "sad")])
+    assert count_waiting(settings) == 0
+    queued = settings.model_copy(update={"database_url": "postgresql://me@127.0.0.1:1/log"})
+    assert count_waiting(queued) == 3
+    assert count_waiting(queued.model_copy(update={"data_dir": Path("nowhere")})) == 0
 
 
 def test_a_database_may_be_named_instead_of_the_environments(

@@ -2,251 +2,243 @@
 
 from __future__ import annotations
 
-import asyncio
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.prediction_rows import ids, make_row, make_rows, spooled, stored, wait_for, write_segment
+from tests.prediction_rows import RunningLog, ids, make_row, make_rows, running_log, store_rows, stored, wait_for
 
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.prediction_log import group_writer
 from mlopsproject.prediction_log import log as log_module
+from mlopsproject.prediction_log import writer as writer_module
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import DatabaseDown, LogOff, LogUnavailable
-from mlopsproject.prediction_log.log import PredictionLog
-from mlopsproject.prediction_log.migrate import migrate
+from mlopsproject.prediction_log.migrate import migrate, migrate_local
 from mlopsproject.prediction_log.rows import FeedbackRow, new_id
-from mlopsproject.prediction_log.segments import list_segments
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.spool import Spool
 from mlopsproject.prediction_log.tables import feedback
 
-
-@contextmanager
-def opened(settings: LogSettings, **changes: Any) -> Iterator[PredictionLog]:
-    log = PredictionLog.open(settings.model_copy(update=changes))
-    yield log
-    log.close(5)
-
-
-def write(log: PredictionLog, *rows: Any) -> None:
-    asyncio.run(log.write(rows))
+#: Nobody listens there.
+DOWN = "postgresql://me@127.0.0.1:1/log"
 
 
 def full(*_: Any) -> None:
-    raise LogUnavailable("No space left.", "Free some.")
+    raise DatabaseDown("No space left.", "Free some.")
 
 
 @pytest.fixture(autouse=True)
-def _probes_come_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_writer, "_PROBE_SECONDS", 0.02)
+def _looks_come_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_RETRY_SECONDS", 0.02)
 
 
-def test_rows_are_on_the_disk_when_write_returns_and_in_the_database_soon_after(
-    settings: LogSettings, database: Database
-) -> None:
+def state(running: RunningLog) -> str:
+    return running.log.status().state
+
+
+def test_rows_are_in_the_database_when_write_returns(settings: LogSettings, database: Database) -> None:
     rows = make_rows(3)
-    with opened(settings, log_drain_seconds=60) as log:
-        wait_for(lambda: log.status().database == "ok")
-        write(log, *rows)
-        assert ids(spooled(settings.spool_dir)) == ids(rows)
-        assert stored(database) == []
+    with running_log(settings) as running:
+        running.write(*rows)
+        assert stored(database) == ids(rows)
+        status = running.log.status()
+    assert (status.state, status.database, status.pending_rows, status.queue_bytes) == ("ok", "ok", 0, 0)
+
+
+def test_a_commit_is_on_the_disk(settings: LogSettings) -> None:
+    with Database(settings.url).transaction() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+
+
+def test_many_requests_at_once_are_all_kept_in_few_commits(
+    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[int] = []
+    insert, rows = Database.insert, make_rows(200)
+    monkeypatch.setattr(Database, "insert", lambda self, records: commits.append(1) or insert(self, records))
+    with running_log(settings) as running:
+        assert running.write_each(rows) == [None] * 200
     assert stored(database) == ids(rows)
-    assert list_segments(settings.spool_dir) == []
-
-
-def test_many_requests_at_once_are_all_kept(settings: LogSettings, database: Database) -> None:
-    rows = make_rows(200)
-
-    async def send(log: PredictionLog) -> None:
-        await asyncio.gather(*(log.write([row]) for row in rows))
-
-    with opened(settings) as log:
-        asyncio.run(send(log))
-    assert stored(database) == ids(rows)
-
-
-def test_submit_calls_back_from_another_thread(settings: LogSettings) -> None:
-    told: list[tuple[Exception | None, str]] = []
-    with opened(settings) as log:
-        log.submit([make_row()], lambda error: told.append((error, threading.current_thread().name)))
-        wait_for(lambda: told)
-        log.submit([], lambda error: told.append((error, "now")))
-    assert told == [(None, "prediction-log-writer"), (None, "now")]
-
-
-def test_a_caller_that_gives_up_does_no_harm(settings: LogSettings, database: Database) -> None:
-    rows = make_rows(2)
-
-    async def give_up(log: PredictionLog) -> None:
-        task = asyncio.create_task(log.write(rows[:1]))
-        await asyncio.sleep(0)
-        task.cancel()
-        await log.write(rows[1:])
-
-    with opened(settings) as log:
-        asyncio.run(give_up(log))
-    assert stored(database) == ids(rows)
+    assert len(commits) < 20
 
 
 def test_what_cannot_be_kept_is_refused_until_it_can(
     settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = make_rows(2)
-    with opened(settings) as log:
+    with running_log(settings) as running:
         with monkeypatch.context() as patch:
-            patch.setattr(Spool, "keep", full)
-            patch.setattr(Spool, "probe", full)
+            patch.setattr(Database, "insert", full)
+            patch.setattr(Database, "check_writable", full)
             for _ in range(2):
                 with pytest.raises(LogUnavailable, match=r"No space left\. Free some\."):
-                    write(log, rows[0])
-            status = log.status()
-            assert (status.state, status.dropped_rows) == ("failing", 0)
+                    running.write(rows[0])
+            status = running.log.status()
+            assert (status.state, status.database, status.dropped_rows) == ("failing", "down", 0)
             assert "No space left" in str(status.error)
-        wait_for(lambda: log.status().state == "ok")
-        write(log, rows[1])
+        wait_for(lambda: state(running) == "ok")
+        running.write(rows[1])
     assert stored(database) == ids(rows[1:])
-
-
-def test_each_refused_caller_gets_an_error_of_its_own(settings: LogSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Spool, "keep", full)
-
-    async def send(log: PredictionLog) -> list[Any]:
-        return await asyncio.gather(*(log.write([make_row()]) for _ in range(3)), return_exceptions=True)
-
-    with opened(settings) as log:
-        errors = asyncio.run(send(log))
-    assert [type(error) for error in errors] == [LogUnavailable] * 3
-    assert len({id(error) for error in errors}) == 3
 
 
 def test_where_answers_matter_more_rows_are_dropped_and_counted(
     settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = make_rows(3)
-    with opened(settings, log_when_full="answer") as log:
+    with running_log(settings, log_when_full="answer") as running:
         with monkeypatch.context() as patch:
-            patch.setattr(Spool, "keep", full)
-            patch.setattr(Spool, "probe", full)
-            write(log, *rows[:2])
-            assert (log.status().state, log.status().dropped_rows) == ("failing", 2)
-        wait_for(lambda: log.status().state == "ok")
-        write(log, rows[2])
-        assert log.status().dropped_rows == 2
+            patch.setattr(Database, "insert", full)
+            patch.setattr(Database, "check_writable", full)
+            running.write(*rows[:2])
+            status = running.log.status()
+            assert (status.state, status.dropped_rows) == ("failing", 2)
+        wait_for(lambda: state(running) == "ok")
+        running.write(rows[2])
+        assert running.log.status().dropped_rows == 2
     assert stored(database) == ids(rows[2:])
 
 
-@pytest.mark.parametrize("policy", ["refuse", "answer"])
-def test_a_disk_that_says_nothing_keeps_nobody_waiting_for_ever(
-    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch, policy: str
+def test_a_commit_that_takes_long_is_told_while_it_lasts(
+    settings: LogSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, keep, rows = threading.Event(), Spool.keep, make_rows(2)
-    monkeypatch.setattr(Spool, "keep", lambda spool, group: gate.wait(10) and keep(spool, group))
-    with opened(settings, log_when_full=policy) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr(log_module, "_WRITE_TIMEOUT", 0.1)
-            if policy == "answer":
-                write(log, rows[0])
-            else:
-                with pytest.raises(LogUnavailable, match=r"The disk .* has not answered for 0\.1 s"):
-                    write(log, rows[0])
-            wait_for(lambda: log.status().state == "failing")
+    gate, insert = threading.Event(), Database.insert
+    monkeypatch.setattr(Database, "insert", lambda self, records: gate.wait(10) and insert(self, records))
+    monkeypatch.setattr(log_module, "_SLOW_COMMIT", 0.05)
+    with running_log(settings) as running:
+        wait_for(lambda: state(running) == "ok")
+        threading.Thread(target=running.write, args=(make_row(),)).start()
+        wait_for(lambda: state(running) == "degraded")
+        assert "says nothing for" in str(running.log.status().error)
+        monkeypatch.setattr(log_module, "WRITE_TIMEOUT", 0.06)
+        wait_for(lambda: state(running) == "failing")
         gate.set()
-        wait_for(lambda: log.status().state == "ok")
-        write(log, rows[1])
-    assert stored(database) == ids(rows)
+        wait_for(lambda: state(running) == "ok")
 
 
-def test_without_a_database_answers_go_on_and_the_state_says_so(tmp_path: Path) -> None:
-    settings = LogSettings(data_dir=tmp_path, log_drain_seconds=0.05)
-    rows = make_rows(3, created_at=time.time() - 30)
-    with opened(settings) as log:
-        write(log, *rows)
-        wait_for(lambda: log.status().database == "not_migrated")
-        status = log.status()
-        assert status.state == "degraded"
-        assert status.pending_rows > 0
-        assert status.spool_bytes == sum(segment.size for segment in list_segments(settings.spool_dir))
-        assert 30 <= status.oldest_seconds < 60
-        assert "python -m mlopsproject.log_migrate" in str(status.error)
+def test_a_locked_database_is_never_said_to_be_fine(
+    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(log_module, "_SLOW_COMMIT", 0.1)
+    row = make_row()
+    with running_log(settings) as running:
+        with sqlite3.connect(str(settings.url.database), isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            wait_for(lambda: state(running) != "ok")
+            # Waiting, failing and waiting again.
+            seen = [time.sleep(0.05) or state(running) for _ in range(140)]
+            assert "ok" not in seen
+            assert "failing" in seen
+            with pytest.raises(LogUnavailable, match="database is locked"):
+                running.write(make_row())
+            other.execute("ROLLBACK")
+        wait_for(lambda: state(running) == "ok")
+        running.write(row)
+    assert stored(database) == ids([row])
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_database_that_is_deleted_or_replaced_takes_no_row_with_it(
+    settings: LogSettings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(writer_module, "_IDLE_SECONDS", 0.05)
+    path, rows = Path(str(settings.url.database)), make_rows(3, created_at=1_770_000_000.25)
+    with running_log(settings) as running:
+        running.write(make_row())
+        for name in path.parent.glob("predictions.db*"):
+            name.unlink()
+        if how == "replaced":
+            other = LogSettings(data_dir=path.parent / "other")
+            migrate(other)
+            Path(str(other.url.database)).replace(path)
+        else:
+            with pytest.raises(LogUnavailable, match=r"There is no database .*\.log_migrate"):
+                running.write(make_row())
+            wait_for(lambda: running.log.status().database == "not_migrated")
+            assert state(running) == "failing"
+            migrate(settings)
+            wait_for(lambda: state(running) == "ok")
+        running.write(*rows)
+        assert [running.log.knows(row.prediction_id) for row in rows] == rows
+        found = Database(settings.url)
+        assert stored(found) == ids(rows)
+
+
+def test_a_database_that_is_replaced_in_the_middle_of_a_commit_acknowledges_nothing(
+    settings: LogSettings, database: Database
+) -> None:
+    def replace_it() -> None:
+        with database.transaction():
+            path.rename(path.with_name("old.db"))
+            migrate(settings)
+
+    path = Path(str(settings.url.database))
+    with pytest.raises(DatabaseDown, match="was replaced while it was in use"):
+        replace_it()
+
+
+def test_without_tables_rows_are_refused_and_the_state_has_the_command(tmp_path: Path) -> None:
+    settings, row = LogSettings(data_dir=tmp_path), make_row()
+    with running_log(settings) as running:
+        wait_for(lambda: running.log.status().database == "not_migrated")
+        assert state(running) == "failing"
+        assert "python -m mlopsproject.log_migrate" in str(running.log.status().error)
         migrate(settings)
-        wait_for(lambda: log.status().state == "ok")
-        wait_for(lambda: log.status().pending_rows == log.status().spool_bytes == log.status().oldest_seconds == 0)
-    assert stored(Database(settings.url)) == ids(rows)
+        wait_for(lambda: state(running) == "ok")
+        running.write(row)
+    assert stored(Database(settings.url)) == ids([row])
 
 
-def test_the_number_of_rows_that_wait_is_estimated_from_their_bytes(settings: LogSettings) -> None:
-    write_segment(settings.spool_dir, make_rows(10, model_version="long" * 500))
-    with opened(settings, log_drain_seconds=60) as log:
-        wait_for(lambda: log.status().database == "ok" and log.status().pending_rows == 0)
-        write(log, *make_rows(40, model_version="long" * 500))
-        assert 39 <= log.status().pending_rows <= 41
+def test_a_version_goes_on_with_the_tables_of_a_newer_one(settings: LogSettings, database: Database) -> None:
+    row = make_row()
+    with running_log(settings) as running:
+        with database.transaction() as connection:
+            connection.exec_driver_sql("ALTER TABLE predictions ADD COLUMN mood TEXT NOT NULL DEFAULT 'none'")
+            connection.exec_driver_sql("UPDATE prediction_log_version SET version_num = '9999'")
+        running.write(row)
+        assert state(running) == "ok"
+        assert running.log.knows(row.prediction_id) == row
+    with database.transaction() as connection:
+        assert connection.exec_driver_sql("SELECT mood FROM predictions").scalar_one() == "none"
 
 
-def test_rows_that_wait_too_long_are_a_degraded_state(settings: LogSettings) -> None:
-    with opened(settings, log_drain_seconds=60) as log:
-        wait_for(lambda: log.status().state == "ok")
-        write(log, make_row(created_at=time.time() - 100))
-        status = log.status()
-        assert status.state == "degraded"
-        assert "has waited for the database for 100 s" in str(status.error)
-
-
-def test_quarantined_rows_are_a_degraded_state(settings: LogSettings) -> None:
-    with opened(settings) as log:
-        write(log, make_row(brightness=None), make_row())
-        wait_for(lambda: log.status().quarantined_rows == 1)
-        wait_for(lambda: log.status().database == "ok")
-        assert log.status().state == "degraded"
-        assert str(settings.spool_dir / "quarantine") in str(log.status().error)
-        for path in (settings.spool_dir / "quarantine").iterdir():
-            path.unlink()
-        wait_for(lambda: log.status().state == "ok")
-
-
-def test_an_answer_is_known_wherever_it_is(settings: LogSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "_RECENT", 1)
-    in_database, in_spool, recent = rows = [make_row(created_at=float(second)) for second in range(3)]
-    write_segment(settings.spool_dir, rows[:1])
-    with opened(settings, log_drain_seconds=60) as log:
-        wait_for(lambda: not list_segments(settings.spool_dir))
-        write(log, in_spool, recent)
-        assert list(log._recent) == [recent.prediction_id]
-        assert [log.knows(row.prediction_id) for row in (in_database, in_spool, recent)] == rows
-        assert log.knows(new_id()) is None
+def test_another_workers_answer_is_known(settings: LogSettings) -> None:
+    row = make_row(created_at=1_770_000_000.25)
+    with running_log(settings) as first, running_log(settings) as second:
+        first.write(row)
+        assert second.log.recent(row.prediction_id) is None
+        assert second.log.knows(row.prediction_id) == row
+        assert second.log.knows(new_id()) is None
         for strange in ("", "x", "é" * 32, "\ud800", "\0", "0" * 33):
-            assert log.knows(strange) is None
+            assert second.log.knows(strange) is None
 
 
-def test_another_workers_answer_is_known_before_it_is_drained(tmp_path: Path) -> None:
-    settings, row = LogSettings(data_dir=tmp_path, log_drain_seconds=60), make_row()
-    with opened(settings) as first, opened(settings) as second:
-        write(first, row)
-        assert second.knows(row.prediction_id) == row
-        with pytest.raises(LogUnavailable, match="There is no database"):
-            second.knows(new_id())
+def test_the_latest_answers_are_known_without_asking(settings: LogSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "_RECENT", 2)
+    rows = make_rows(3)
+    with running_log(settings) as running:
+        running.write(*rows)
+        assert [running.log.recent(row.prediction_id) for row in rows] == [None, *rows[1:]]
 
 
 def test_feedback_is_kept_like_an_answer(settings: LogSettings, database: Database) -> None:
     row = make_row()
-    with opened(settings) as log:
-        write(log, row)
-        write(log, FeedbackRow(row.prediction_id, "sad"))
+    with running_log(settings) as running:
+        running.write(row)
+        running.write(FeedbackRow(row.prediction_id, "sad"))
     assert stored(database, feedback) == [row.prediction_id]
 
 
 def test_statistics_are_of_the_last_day_unless_told_otherwise(settings: LogSettings) -> None:
     now = datetime.now(UTC)
     rows = [make_row(created_at=(now - timedelta(hours=hours)).timestamp()) for hours in (1, 23, 25)]
-    with opened(settings) as log:
-        write(log, *rows)
-        wait_for(lambda: log.status().pending_rows == 0)
+    with running_log(settings) as running:
+        running.write(*rows)
+        log = running.log
         assert log.stats().total == 2
         assert log.stats(now - timedelta(days=2)).total == 3
         assert log.stats((now - timedelta(hours=24)).replace(tzinfo=None), now - timedelta(hours=2)).total == 1
@@ -257,8 +249,9 @@ def test_statistics_are_of_the_last_day_unless_told_otherwise(settings: LogSetti
 
 def test_off_keeps_nothing_and_makes_no_folder(tmp_path: Path) -> None:
     row = make_row()
-    with opened(LogSettings(data_dir=tmp_path / "serving", log_durability="off")) as log:
-        write(log, row)
+    with running_log(LogSettings(data_dir=tmp_path / "serving", log_durability="off")) as running:
+        running.write(row)
+        log = running.log
         assert (log.status().state, log.status().database) == ("ok", "off")
         assert log.recent(row.prediction_id) is None
         for ask in (log.stats, lambda: log.knows(row.prediction_id)):
@@ -267,63 +260,96 @@ def test_off_keeps_nothing_and_makes_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "serving").exists()
 
 
-class TestStraightIntoTheDatabase:
-    """LOG_DURABILITY=database."""
+def test_only_the_row_that_the_database_refuses_fails(settings: LogSettings, database: Database) -> None:
+    rows = [make_row(), make_row(brightness=None), make_row(width=2**70), make_row()]
+    with running_log(settings) as running:
+        results = running.write_each(rows)
+        assert state(running) == "ok"
+    assert [result is None for result in results] == [True, False, False, True]
+    assert isinstance(results[1], LogUnavailable)
+    assert stored(database) == ids([rows[0], rows[3]])
+
+
+def test_a_named_sqlite_database_is_the_log_whatever_the_durability(tmp_path: Path) -> None:
+    settings = LogSettings(data_dir=tmp_path / "unused", database_url=f"sqlite:///{tmp_path}/named.db")
+    migrate(settings)
+    for durability in ("local", "database"):
+        with running_log(settings, log_durability=durability) as running:
+            running.write(make_row())
+            assert state(running) == "ok"
+    assert len(stored(Database(settings.url))) == 2
+    assert not (tmp_path / "unused").exists()
+
+
+class TestBeforeAServer:
+    """DATABASE_URL on PostgreSQL, which is down: rows wait on this machine."""
 
     @pytest.fixture
-    def straight(self, settings: LogSettings) -> LogSettings:
-        return settings.model_copy(update={"log_durability": "database"})
+    def queued(self, tmp_path: Path) -> LogSettings:
+        found = LogSettings(data_dir=tmp_path / "serving", database_url=DOWN, log_drain_seconds=0.05)
+        migrate_local(found)
+        return found
 
-    def test_rows_are_in_the_database_when_write_returns(self, straight: LogSettings, database: Database) -> None:
-        rows = make_rows(3)
-        with opened(straight) as log:
-            write(log, *rows)
-            assert stored(database) == ids(rows)
-            assert not straight.spool_dir.exists()
-            wait_for(lambda: log.status().state == "ok")
+    def test_answers_go_on_and_the_state_says_so(self, queued: LogSettings) -> None:
+        rows = make_rows(3, created_at=time.time() - 30)
+        with running_log(queued) as running:
+            running.write(*rows)
+            wait_for(lambda: running.log.status().pending_rows == 3)
+            status = running.log.status()
+            assert (status.state, status.database) == ("degraded", "down")
+            assert status.queue_bytes > 0
+            assert 30 <= status.oldest_seconds < 60
+            assert "cannot be used" in str(status.error)
+            assert running.log.knows(rows[0].prediction_id) == rows[0]
+            with pytest.raises(LogUnavailable):
+                running.log.knows(new_id())
+            with pytest.raises(LogUnavailable):
+                running.log.stats()
+        assert stored(Database(queued.local_url)) == ids(rows)
 
-    def test_a_database_that_is_down_refuses_rows_until_it_is_back(
-        self, straight: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def down(*_: Any) -> None:
-            raise DatabaseDown("The database does not answer.")
+    def test_rows_that_wait_too_long_are_told(self, queued: LogSettings) -> None:
+        with running_log(queued) as running:
+            running.write(make_row(created_at=time.time() - 100))
+            wait_for(lambda: "has waited for the database for 10" in str(running.log.status().error))
 
-        row = make_row()
-        with opened(straight) as log:
-            with monkeypatch.context() as patch:
-                patch.setattr(Database, "insert", down)
-                patch.setattr(Database, "check", down)
-                with pytest.raises(LogUnavailable, match="does not answer"):
-                    write(log, make_row())
-                assert log.status().state == "failing"
-            wait_for(lambda: log.status().state == "ok")
-            write(log, row)
-        assert stored(database) == [row.prediction_id]
+    def test_refused_rows_are_told(self, queued: LogSettings) -> None:
+        queue, row = Database(queued.local_url), make_row()
+        store_rows(queue, [row])
+        with queue.transaction() as connection:
+            connection.exec_driver_sql(f"INSERT INTO refused VALUES ('{row.prediction_id}', 'x', 0)")
+        with running_log(queued) as running:
+            wait_for(lambda: running.log.status().refused_rows == 1)
+            assert "PostgreSQL refused 1 row(s): see the table refused of" in str(running.log.status().error)
 
-    def test_only_the_row_that_the_database_refuses_fails(self, straight: LogSettings, database: Database) -> None:
-        rows = [make_row(), make_row(brightness=None), make_row()]
+    def test_a_queue_at_its_limit_refuses(self, queued: LogSettings) -> None:
+        with running_log(queued, log_queue_max_mb=0.1) as running:
+            running.write(*make_rows(400))
+            wait_for(lambda: running.log.status().queue_bytes > 100_000)
+            with pytest.raises(LogUnavailable, match=r"its limit is reached.*LOG_QUEUE_MAX_MB"):
+                running.write(make_row())
+            time.sleep(0.1)
+            assert state(running) == "failing"
+            with Database(queued.local_url).transaction() as connection:
+                connection.exec_driver_sql("DELETE FROM predictions")
+            wait_for(lambda: state(running) == "degraded")
+            running.write(make_row())
 
-        async def send(log: PredictionLog) -> list[Any]:
-            return await asyncio.gather(*(log.write([row]) for row in rows), return_exceptions=True)
+    def test_straight_into_the_server_refuses_while_it_is_down(self, queued: LogSettings) -> None:
+        with running_log(queued, log_durability="database") as running:
+            with pytest.raises(LogUnavailable, match="cannot be used"):
+                running.write(make_row())
+            status = running.log.status()
+            assert (status.state, status.database) == ("failing", "down")
 
-        with opened(straight) as log:
-            results = asyncio.run(send(log))
-            assert log.status().state != "failing"
-        assert [result is None for result in results] == [True, False, True]
-        assert isinstance(results[1], LogUnavailable)
-        assert stored(database) == ids([rows[0], rows[2]])
-
-    def test_what_an_earlier_run_spooled_is_drained(self, straight: LogSettings, database: Database) -> None:
-        rows = make_rows(3)
-        write_segment(straight.spool_dir, rows)
-        with opened(straight) as first, opened(straight) as second:
-            wait_for(lambda: stored(database) == ids(rows))
-            wait_for(lambda: (first.status().state, second.status().state) == ("ok", "ok"))
+    def test_straight_into_the_server_needs_no_folder(self, tmp_path: Path) -> None:
+        settings = LogSettings(data_dir=tmp_path / "none", database_url=DOWN, log_durability="database")
+        with running_log(settings) as running:
+            wait_for(lambda: state(running) == "failing")
+        assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("durability", ["spool", "database"])
 def test_slow_questions_keep_no_row_from_being_written(
-    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch, durability: str
+    settings: LogSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, asking = threading.Event(), []
 
@@ -334,14 +360,14 @@ def test_slow_questions_keep_no_row_from_being_written(
 
     monkeypatch.setattr(log_module, "stats", slow)
     row = make_row()
-    with opened(settings, log_durability=durability) as log:
-        threads = [threading.Thread(target=log.stats) for _ in range(6)]
+    with running_log(settings) as running:
+        threads = [threading.Thread(target=running.log.stats) for _ in range(6)]
         for thread in threads:
             thread.start()
         wait_for(lambda: len(asking) == 6)
-        write(log, row)
-        wait_for(lambda: stored(database) == [row.prediction_id], 4)
-        assert log.status().state == "ok"
+        running.write(row)
+        assert stored(database) == [row.prediction_id]
+        assert state(running) == "ok"
         gate.set()
         for thread in threads:
             thread.join()

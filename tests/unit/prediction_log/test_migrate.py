@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import sqlite3
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 
@@ -15,17 +18,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
-from tests.prediction_rows import ids, make_rows, stored, write_segment
+from tests.prediction_rows import ids, make_row, make_rows, store_rows, stored
 
 from mlopsproject import log_migrate
 from mlopsproject.prediction_log import migrate as migrate_module
 from mlopsproject.prediction_log.database import Database, open_engine
-from mlopsproject.prediction_log.drainer import Drainer
 from mlopsproject.prediction_log.errors import DatabaseDown, NotMigrated
 from mlopsproject.prediction_log.migrate import alembic_config, migrate
-from mlopsproject.prediction_log.rows import to_document
+from mlopsproject.prediction_log.old_spool import UNREADABLE, has_old_spool
+from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow, Row
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, metadata, to_record
+from mlopsproject.prediction_log.tables import HEAD, VERSION_TABLE, feedback, metadata
 
 
 def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
@@ -48,7 +51,7 @@ def test_the_migrations_are_part_of_the_package() -> None:
 
 def test_a_second_migration_changes_nothing(tmp_path: Path) -> None:
     settings = LogSettings(data_dir=tmp_path / "new" / "folder")
-    assert (migrate(settings).before, migrate(settings).before) == (None, HEAD)
+    assert [migrate(settings)[0].before for _ in range(2)] == [None, HEAD]
     Database(settings.url).check()
 
 
@@ -71,7 +74,7 @@ def test_a_migration_waits_for_the_one_that_has_the_lock(tmp_path: Path) -> None
         with pytest.raises(TimeoutError):
             waiting.result(0.2)
         fcntl.flock(lock, fcntl.LOCK_UN)
-        assert waiting.result(10).before is None
+        assert waiting.result(10)[0].before is None
 
 
 def test_a_migration_waits_for_a_writer_in_the_middle_of_its_work(tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_a_migration_waits_for_a_writer_in_the_middle_of_its_work(tmp_path: Path
         with pytest.raises(TimeoutError):
             waiting.result(0.2)
         writer.execute("COMMIT")
-        assert waiting.result(10).before is None
+        assert waiting.result(10)[0].before is None
 
 
 def test_an_interrupted_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +103,7 @@ def test_an_interrupted_migration_leaves_nothing(tmp_path: Path, monkeypatch: py
         with pytest.raises(KeyboardInterrupt):
             migrate(settings)
     assert inspect(open_engine(settings.url)).get_table_names() == []
-    assert migrate(settings).before is None
+    assert migrate(settings)[0].before is None
 
 
 def test_a_log_of_the_first_revision_becomes_one_of_this_version_with_its_rows(tmp_path: Path) -> None:
@@ -109,10 +112,10 @@ def test_a_log_of_the_first_revision_becomes_one_of_this_version_with_its_rows(t
         migrate_module.command.upgrade(alembic_config(connection), "0001")
     database = Database(settings.url)
     rows = make_rows(3)
-    database.insert([to_record(to_document(row)) for row in rows])
+    store_rows(database, rows)
     with pytest.raises(NotMigrated, match="older version"):
         database.check()
-    assert migrate(settings).before == "0001"
+    assert migrate(settings)[0].before == "0001"
     database.check()
     assert stored(database) == ids(rows)
 
@@ -122,11 +125,26 @@ def set_revision(database: Database, revision: str) -> None:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
 
 
-def test_a_newer_database_is_refused_and_left_alone(database: Database, settings: LogSettings) -> None:
+def test_a_newer_database_is_used_as_it_is(database: Database, settings: LogSettings) -> None:
     set_revision(database, "9999")
-    for action in (database.check, lambda: migrate(settings)):
-        with pytest.raises(DatabaseDown, match=rf"revision 9999.* knows up to {HEAD}\. Use a newer version"):
-            action()
+    database.check()
+    assert (migrate(settings)[0].before, migrate(settings)[0].after) == ("9999", "9999")
+    assert database.revision() == "9999"
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_migrations_only_add_so_that_older_versions_go_on(tmp_path: Path, revision: str) -> None:
+    """Two versions serve on one folder while one replaces the other."""
+    settings = LogSettings(data_dir=tmp_path)
+    with open_engine(settings.url).begin() as connection:
+        migrate_module.command.upgrade(alembic_config(connection), revision)
+        old = {name: inspect(connection).get_columns(name) for name in ("predictions", "feedback")}
+    migrate(settings)
+    with open_engine(settings.url).begin() as connection:
+        for table, columns in old.items():
+            names = [column["name"] for column in columns]
+            marks = ", ".join("0" for _ in names)
+            connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})")
 
 
 def test_an_older_database_waits_for_its_migration(database: Database) -> None:
@@ -163,8 +181,85 @@ def test_the_command_answers_a_mistake_with_one_line(
     assert "Not a directory" in said
 
 
-def test_rows_are_still_there_after_a_migration(database: Database, settings: LogSettings, drainer: Drainer) -> None:
-    write_segment(settings.spool_dir, make_rows(2))
-    drainer.drain()
+def test_rows_are_still_there_after_a_migration(database: Database, settings: LogSettings) -> None:
+    store_rows(database, make_rows(2))
     migrate(settings)
     assert len(stored(database)) == 2
+
+
+def test_a_queue_is_migrated_with_its_server_where_there_is_one(tmp_path: Path) -> None:
+    settings = LogSettings(data_dir=tmp_path, database_url="postgresql://me@127.0.0.1:1/log")
+    with pytest.raises(DatabaseDown, match="refused"):
+        migrate(settings)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "predictions.db").touch()
+    with pytest.raises(DatabaseDown, match="refused"):
+        migrate(settings)
+    Database(settings.local_url).check_writable()
+
+
+class TestOldSpool:
+    """What versions before this one left in files."""
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "spool"
+        (folder / "quarantine").mkdir(parents=True)
+        return folder
+
+    @staticmethod
+    def line(row: Row) -> bytes:
+        kind = "prediction" if isinstance(row, PredictionRow) else "feedback"
+        body = json.dumps({"kind": kind, **asdict(row), "version": 1}).encode()
+        return b"%08x %b\n" % (zlib.crc32(body), body)
+
+    def test_its_rows_are_taken_over_once(self, spool: Path, tmp_path: Path) -> None:
+        rows = [make_row(), make_row(box=None), FeedbackRow("0" * 32, "sad"), make_row()]
+        lines = [self.line(row) for row in rows]
+        (spool / "a.00000001.jsonl").write_bytes(b"".join(lines[:2]) + lines[3][:50])
+        (spool / "b.00000001.jsonl").write_bytes(b"".join(lines))
+        (spool / "drainer.json").write_text(json.dumps({"positions": {"b.00000001.jsonl": len(lines[0])}}))
+        settings = LogSettings(data_dir=tmp_path)
+        assert [migrate(settings)[0].taken_over for _ in range(2)] == [5, 0]
+        database = Database(settings.url)
+        assert stored(database) == ids([rows[0], rows[1], rows[3]])
+        assert stored(database, feedback) == ["0" * 32]
+        assert sorted(path.name for path in spool.iterdir()) == ["drainer.json", "quarantine"]
+
+    def test_what_is_no_row_is_kept(self, spool: Path, tmp_path: Path) -> None:
+        good, poison = make_row(), replace(make_row(), width=2**70)
+        damaged = bytearray(self.line(make_row()))
+        damaged[100] ^= 1
+        (spool / "a.00000001.jsonl").write_bytes(b"".join((bytes(damaged), self.line(good), self.line(poison))))
+        (spool / "quarantine" / "b-again.00000001.jsonl").write_bytes(b"nothing\n" + self.line(good))
+        settings = LogSettings(data_dir=tmp_path)
+        assert migrate(settings)[0].taken_over == 2
+        assert stored(Database(settings.url)) == ids([good])
+        assert (spool / UNREADABLE).read_bytes() == bytes(damaged) + self.line(poison)
+        assert (spool / "quarantine" / UNREADABLE).read_bytes() == b"nothing\n"
+        assert not has_old_spool(tmp_path)
+
+    def test_files_that_a_server_still_writes_stay(self, spool: Path, tmp_path: Path) -> None:
+        path = spool / "a.00000001.jsonl"
+        path.write_bytes(self.line(make_row()))
+        settings = LogSettings(data_dir=tmp_path)
+        with path.open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            assert migrate(settings)[0].taken_over == 0
+        assert migrate(settings)[0].taken_over == 1
+
+    def test_a_crash_in_the_middle_doubles_nothing(
+        self, spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows, settings = make_rows(3), LogSettings(data_dir=tmp_path)
+        (spool / "a.00000001.jsonl").write_bytes(b"".join(map(self.line, rows)))
+
+        def killed(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", killed)
+            with pytest.raises(KeyboardInterrupt):
+                migrate(settings)
+        migrate(settings)
+        assert stored(Database(settings.url)) == ids(rows)

@@ -18,7 +18,7 @@ from mlopsproject.prediction_log.errors import LogUnavailable
 from mlopsproject.prediction_log.export import Selection, export, parse_moment
 from mlopsproject.prediction_log.prune import count_prunable, prune
 from mlopsproject.prediction_log.queries import find
-from mlopsproject.prediction_log.rows import FeedbackRow, Row, to_document
+from mlopsproject.prediction_log.rows import FeedbackRow, Row
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.tables import feedback, to_record
 
@@ -31,7 +31,7 @@ def at(minutes: float) -> float:
 
 
 def fill(database: Database, rows: Sequence[Row]) -> None:
-    database.insert([to_record(to_document(row)) for row in rows])
+    database.insert([to_record(row) for row in rows])
 
 
 def test_a_row_comes_back_as_it_was(database: Database) -> None:

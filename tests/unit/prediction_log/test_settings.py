@@ -14,9 +14,18 @@ from mlopsproject.prediction_log.settings import LogSettings
 
 def test_without_any_setting_sqlite_lies_in_the_data_folder() -> None:
     found = LogSettings.read(None)
-    assert (found.log_durability, found.log_when_full) == ("spool", "refuse")
+    assert (found.log_durability, found.log_when_full) == ("local", "refuse")
     assert found.url.render_as_string() == f"sqlite:///{found.data_dir / 'predictions.db'}"
-    assert found.spool_dir == Path("runs/serving/spool")
+    assert found.local_url == found.url
+    assert not found.has_queue
+
+
+def test_before_postgresql_sqlite_is_the_queue() -> None:
+    found = LogSettings(data_dir=Path("here"), database_url="postgresql://me@host/db")
+    assert found.has_queue
+    assert found.local_url.render_as_string() == "sqlite:///here/predictions.db"
+    named = LogSettings(data_dir=Path("here"), database_url="sqlite:///named.db")
+    assert (named.has_queue, named.local_url.database) == (False, "named.db")
 
 
 def test_the_environment_stands_above_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -26,16 +35,16 @@ def test_the_environment_stands_above_the_file(monkeypatch: pytest.MonkeyPatch, 
     found = LogSettings.read(file)
     assert (found.data_dir, found.log_durability) == (Path("/from/environment"), "database")
     assert found.database_url is None
-    assert LogSettings.read(tmp_path / "nowhere").log_durability == "spool"
+    assert LogSettings.read(tmp_path / "nowhere").log_durability == "local"
     assert LogSettings.read(file, database_url="sqlite:///x.db").url.database == "x.db"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("LOG_DURABILITY", "disk", "'spool', 'database' or 'off'"),
+        ("LOG_DURABILITY", "disk", "'local', 'database' or 'off'"),
         ("LOG_WHEN_FULL", "wait", "'refuse' or 'answer'"),
-        ("LOG_SEGMENT_MB", "0", "greater than 0"),
+        ("LOG_QUEUE_MAX_MB", "0", "greater than 0"),
         ("LOG_BATCH_ROWS", "many", "integer"),
         ("LOG_DRAIN_SECONDS", "3600", "60"),
         ("DATABASE_URL", "mysql://me:geheim@host/db", "use sqlite:///PATH or postgresql://"),

@@ -13,7 +13,7 @@ from tests.prediction_rows import make_row, make_rows
 
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.prune import prune
-from mlopsproject.prediction_log.rows import FeedbackRow, Row, to_document
+from mlopsproject.prediction_log.rows import FeedbackRow, Row
 from mlopsproject.prediction_log.stats import bucket_width, stats
 from mlopsproject.prediction_log.tables import to_record
 
@@ -29,7 +29,7 @@ def at(minutes: float) -> float:
 
 
 def fill(database: Database, rows: Sequence[Row]) -> None:
-    database.insert([to_record(to_document(row)) for row in rows])
+    database.insert([to_record(row) for row in rows])
 
 
 def test_statistics_add_up(database: Database) -> None:

@@ -1,0 +1,137 @@
+"""Taking over the rows that versions before 0.2 left in a spool: files of one checksummed JSON document per line."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import URL
+
+from mlopsproject.core.files import atomic_file
+from mlopsproject.prediction_log.database import Database
+from mlopsproject.prediction_log.errors import RowsRefused
+from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow, Row
+from mlopsproject.prediction_log.tables import to_record
+
+_FOLDER: Final = "spool"
+#: How far the old drainer was in each file.
+_STATE: Final = "drainer.json"
+#: Lines that are no rows, or that SQLite does not take. Nothing reads it.
+UNREADABLE: Final = "unreadable.txt"
+#: Hex digits of the CRC-32 and the blank before a document.
+_PREFIX: Final = 9
+_BATCH: Final = 1000
+_ROWS: Final[dict[str, TypeAdapter[Any]]] = {
+    "prediction": TypeAdapter(PredictionRow),
+    "feedback": TypeAdapter(FeedbackRow),
+}
+logger = logging.getLogger(__name__)
+
+
+def has_old_spool(data_dir: Path) -> bool:
+    """Whether an older version left rows there."""
+    return bool(_files(data_dir))
+
+
+def take_over_spool(data_dir: Path, url: URL) -> int:
+    """Move the rows of an old spool into a database, and remove their files. Files that a server still writes stay.
+
+    Args:
+        data_dir: folder that the spool lies in.
+        url: of the SQLite database.
+
+    Returns:
+        How many rows were read.
+
+    Raises:
+        LogUnavailable: if the database cannot be used.
+        UserError: if the spool's folder cannot be written.
+    """
+    taken = 0
+    database = Database(url)
+    try:
+        for path in _files(data_dir):
+            with _if_unused(path) as unused:
+                if unused:
+                    taken += _take_over(path, _position(path), database)
+                    path.unlink()
+    finally:
+        database.close()
+    return taken
+
+
+def _files(data_dir: Path) -> list[Path]:
+    folder = data_dir / _FOLDER
+    return [*sorted(folder.glob("*.jsonl")), *sorted((folder / "quarantine").glob("*.jsonl"))]
+
+
+@contextmanager
+def _if_unused(path: Path) -> Iterator[bool]:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def _position(path: Path) -> int:
+    try:
+        return int(json.loads(path.with_name(_STATE).read_bytes())["positions"].get(path.name, 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # What is moved twice is stored once.
+        return 0
+
+
+def _take_over(path: Path, position: int, database: Database) -> int:
+    # An unfinished line at the end was never promised to anybody.
+    lines = path.read_bytes()[position:].split(b"\n")[:-1]
+    unreadable: list[bytes] = []
+    for start in range(0, len(lines), _BATCH):
+        rows = [(line, _row(line)) for line in lines[start : start + _BATCH]]
+        unreadable += [line for line, row in rows if row is None]
+        unreadable += _insert(database, [(line, row) for line, row in rows if row is not None])
+    if unreadable:
+        kept = path.with_name(UNREADABLE)
+        logger.error("%d line(s) of %s are no rows; they are kept in %s.", len(unreadable), path, kept)
+        before = kept.read_bytes() if kept.exists() else b""
+        with atomic_file(kept) as temporary:
+            temporary.write_bytes(before + b"".join(line + b"\n" for line in unreadable))
+    return len(lines) - len(unreadable)
+
+
+def _row(line: bytes) -> Row | None:
+    body = line[_PREFIX:]
+    if line[:_PREFIX] != b"%08x " % zlib.crc32(body):
+        return None
+    try:
+        document = json.loads(body)
+        document.pop("version", None)
+        row: Row = _ROWS[document.pop("kind")].validate_python(document)
+    except (ValueError, KeyError, AttributeError, ValidationError):
+        return None
+    return row
+
+
+def _insert(database: Database, rows: list[tuple[bytes, Row]]) -> list[bytes]:
+    """Insert rows, and give the lines of those that the database refuses."""
+    if not rows:
+        return []
+    try:
+        database.insert([to_record(row) for _, row in rows])
+    except RowsRefused:
+        if len(rows) == 1:
+            return [rows[0][0]]
+        half = len(rows) // 2
+        return [*_insert(database, rows[:half]), *_insert(database, rows[half:])]
+    return []
