@@ -12,7 +12,7 @@ WORKDIR /src
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 # Without what is never used: botocore's descriptions of other services than S3 and the sign-ins, the packages' own
-# tests, uvloop's debug symbols. 50 MB less.
+# tests, OpenCV's other cascades, debug symbols. 75 MB less.
 RUN --mount=type=cache,target=/uv-cache \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=uv.lock,target=uv.lock \
@@ -20,9 +20,11 @@ RUN --mount=type=cache,target=/uv-cache \
     && find /app/lib/python*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r {} + \
     && find /app/lib -type d -name tests -prune -exec rm -r {} + \
-    && strip --strip-unneeded /app/lib/python*/site-packages/uvloop/*.so
+    && find /app/lib/python*/site-packages/cv2/data -name '*.xml' ! -name haarcascade_frontalface_alt2.xml -delete \
+    && find /app/lib -regex '.*/site-packages/\(aiohttp\|httptools\|multidict\|sqlalchemy\|uvloop\|yaml\)/.*\.so' \
+        -exec strip --strip-unneeded {} +
 # Bytecode of what every start imports, and of no more: ready in half the time, and 50 MB smaller than with all.
-RUN ["/app/bin/python", "-c", "import alembic.autogenerate, alembic.command, cv2, fastapi_offline, fsspec, httptools, httpx, limits, onnxruntime, prometheus_client, psycopg, pydantic_settings, rich.console, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite, uvicorn.main, uvloop, yaml"]
+RUN ["/app/bin/python", "-c", "import alembic.autogenerate, alembic.command, cv2, fastapi_offline, fsspec, httptools, httpx, limits, onnxruntime, pebble, pillow_heif, prometheus_client, psycopg, pydantic_settings, python_multipart, rich.console, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite, uvicorn.main, uvloop, yaml"]
 
 # The project itself, in a stage and a layer of its own: a change of code installs no package again.
 FROM packages AS project

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -122,6 +123,8 @@ def encode() -> Callable[..., bytes]:
 
     def to_bytes(picture: np.ndarray | Image.Image, file_format: str = "PNG", **options: object) -> bytes:
         image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        if file_format == "HEIF":
+            pillow_heif.register_heif_opener()
         stream = io.BytesIO()
         image.save(stream, file_format, **options)
         return stream.getvalue()

@@ -8,14 +8,15 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from mlopsproject.api import logs
+from mlopsproject.api.http_protocol import LimitedProtocol, allow_connections
 from mlopsproject.api.settings import ApiSettings
-from mlopsproject.api.threads import leave
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.prediction_log.log import prepare
@@ -76,6 +77,7 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> int:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        http=LimitedProtocol,
         log_config=None,
         access_log=False,
         ws="none",
@@ -87,6 +89,7 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> int:
         timeout_worker_healthcheck=30,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_seconds) or 1,
     )
+    allow_connections()
     host, port = listener.getsockname()[:2]
     logger.info("Listening at http://%s:%d", f"[{host}]" if ":" in host else host, port)
     if settings.workers > 1:
@@ -100,6 +103,14 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> int:
     with suppress(SystemExit):
         server.run([listener])
     return 0 if server.started else 1
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; Python's own end would wait for threads in the middle of a query or an explanation."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import mlopsproject
 from mlopsproject.api import openapi
 from mlopsproject.api.memory import return_freed_memory
 from mlopsproject.api.middleware import ASSETS, INFO, RequestMiddleware, is_trusted
+from mlopsproject.api.multiprocess import end_soon
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import drift, explain, feedback, pages, predict, status
 from mlopsproject.api.routes.direct import DirectRoute
@@ -95,6 +96,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         gc.unfreeze()
         await service.stop()
+        end_soon()
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from anyio import CapacityLimiter
+
 from mlopsproject.api.drift_metrics import DriftMetrics
 from mlopsproject.api.live_model import LiveModel
-from mlopsproject.api.threads import in_own_thread
+from mlopsproject.api.questions import in_thread
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import UserError
 
@@ -28,6 +30,7 @@ class LiveDrift:
         self._model = model
         self._metrics = metrics
         self._problem: str | None = None
+        self._thread = CapacityLimiter(1)
 
     async def follow(self, seconds: float) -> None:
         """Look for a report at once and then now and then, for ever.
@@ -45,7 +48,7 @@ class LiveDrift:
             return
         name = self._model.current.version
         try:
-            report = await in_own_thread("drift", self._reports.latest, name)
+            report = await in_thread(self._thread, self._reports.latest, name)
         except Exception as error:
             # Whatever it is, the next look comes; a store that stays away is not reported at every one.
             if str(error) != self._problem:

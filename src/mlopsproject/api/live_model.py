@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from anyio import CapacityLimiter
 
 from mlopsproject.api.metrics import Metrics, ModelMetrics
-from mlopsproject.api.threads import in_own_thread
+from mlopsproject.api.questions import in_thread
 from mlopsproject.core.bundle import open_bundle
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.predictor import Predictor
@@ -53,6 +54,7 @@ class LiveModel:
         self._store = store
         self._precision = precision
         self._metrics = metrics
+        self._thread = CapacityLimiter(1)
         #: The model that answers; `None` until `load`.
         self.current: LoadedModel | None = None
         #: Why the model that the alias names now does not answer, if so.
@@ -80,7 +82,7 @@ class LiveModel:
     async def look(self) -> None:
         """Change over if the alias has moved. Requests in work keep the model they have; a damaged one is not taken."""
         try:
-            predictor = await in_own_thread("model", self._replacement)
+            predictor = await in_thread(self._thread, self._replacement)
         except Exception as error:
             # Whatever it is, the model that answers goes on answering, and the next look comes.
             if str(error) != self.problem:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import shutil
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,6 @@ from mlopsproject.core.files import writing
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER: Final = "metrics"
-_LOCK: Final = ".lock"
 
 
 def share_metrics(data_dir: Path) -> Path | None:
@@ -42,10 +41,8 @@ def share_metrics(data_dir: Path) -> Path | None:
         return None
     folder = given or data_dir / _FOLDER / _owner(parent.pid)  # type: ignore[arg-type, union-attr]
     with writing(folder):
-        if given is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        else:
-            _occupy(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if given is None:
             _clear_away(folder.parent)
     os.environ[VARIABLE] = str(folder)
     return folder
@@ -55,6 +52,18 @@ def shared_folder() -> Path | None:
     """The folder that `share_metrics` chose, or the environment names."""
     given = os.environ.get(VARIABLE)
     return Path(given) if given else None
+
+
+def end_soon(seconds: float = 2.0) -> None:
+    """In a worker of a server with several: end it, whatever its threads are in the middle of.
+
+    Args:
+        seconds: until then, for an end in order.
+    """
+    if multiprocessing.parent_process() is not None:
+        timer = threading.Timer(seconds, os._exit, [0])
+        timer.daemon = True
+        timer.start()
 
 
 def forget_dead_workers(folder: Path) -> None:
@@ -78,32 +87,12 @@ def _owner(pid: int) -> str:
     return f"{socket.gethostname()}-{pid}-{started}"
 
 
-def _occupy(folder: Path) -> None:
-    """Make the folder, and hold its lock with the sister workers until this process ends."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Another server may clear the folder away until it is locked.
-        with suppress(FileNotFoundError):
-            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH)
-                if os.fstat(handle).st_ino == (folder / _LOCK).stat().st_ino:
-                    handle = -1  # kept
-                    return
-            finally:
-                if handle >= 0:
-                    os.close(handle)
-
-
 def _clear_away(parent: Path) -> None:
-    for folder in parent.iterdir():
-        with suppress(OSError):
-            handle = os.open(folder / _LOCK, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(handle)
+    """Remove the folders of this machine's processes that are gone."""
+    for folder in parent.glob(f"{socket.gethostname()}-*-*"):
+        pid = folder.name.split("-")[-2]
+        if pid.isdigit() and folder.name != _owner(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

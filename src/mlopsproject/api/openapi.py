@@ -27,7 +27,7 @@ TAGS: Final = [
     {"name": "status", "description": "How the service, its model and its log fare."},
     {"name": "drift", "description": "Whether the faces still look like those that the model knows."},
 ]
-PICTURE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/gif"
+PICTURE_TYPES: Final = "image/jpeg, image/png, image/webp, image/heic, image/avif, image/gif, image/bmp"
 #: How the answer's values make a request for feedback.
 FEEDBACK_LINK: Final = {
     "feedback": {
@@ -91,7 +91,7 @@ def picture_form(*, several: bool = False) -> dict[str, Any]:
         "type": "string",
         "contentMediaType": "application/octet-stream",
         "minLength": 1,
-        "description": "a JPEG, PNG, WebP, BMP, GIF or TIFF file",
+        "description": "a JPEG, PNG, WebP, HEIC, AVIF, GIF or BMP file",
     }
     numbers = [{"type": "integer", "minimum": least} for least in (0, 0, 1, 1)]
     box = {"type": "array", "prefixItems": numbers, "minItems": 4, "maxItems": 4}

@@ -15,7 +15,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a refused caller may try again.
 RETRY_AFTER: Final = {"Retry-After": "1"}
 #: Answer to a picture that cannot be used, by the reason that decoding gives; 400 for any other.
-_IMAGE_STATUS: Final = {"unsupported": 415, "too_large": 413}
+_IMAGE_STATUS: Final = {"unsupported": 415, "too_large": 413, "too_costly": 413, "invalid_boxes": 422}
 #: Words for what the framework refuses by itself.
 _KINDS: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed in Python 3.13

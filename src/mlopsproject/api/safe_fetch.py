@@ -1,30 +1,42 @@
 """Fetching a picture from an address that a stranger named: public hosts only, bounded in size and time.
 
-The name is resolved once, every address it has is checked, and the connection goes to a checked address itself, so that
-a name which changes its mind in between (DNS rebinding) gains nothing. Host header, TLS name and certificate stay those
-of the name.
+httpcore makes the request; what it connects to is chosen here: the name is resolved once, every address it has is
+checked, and the connection goes to a checked address itself, so that a name which changes its mind in between (DNS
+rebinding) gains nothing. Host header, TLS name and certificate stay those of the name.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
+
+import httpx
+from anyio import CapacityLimiter
+from httpcore import (
+    URL,
+    AnyIOBackend,
+    AsyncConnectionPool,
+    AsyncNetworkStream,
+    ConnectError,
+    ConnectTimeout,
+    NetworkError,
+    ProtocolError,
+    Response,
+    TimeoutException,
+)
 
 from mlopsproject.api.addresses import Address, is_public
-from mlopsproject.api.threads import DaemonPool
+from mlopsproject.api.questions import in_thread
 from mlopsproject.core.errors import UserError
-
-if TYPE_CHECKING:  # half a second, of which the first picture of an address pays
-    import httpx
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 FetchReason = Literal[
@@ -44,16 +56,17 @@ FetchReason = Literal[
 MAX_REDIRECTS: Final = 3
 _PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_HEADERS: Final = {
-    "User-Agent": "mlopsproject",
-    "Accept": "image/*",
-    "Accept-Encoding": "identity",
-    "Connection": "close",
-}
+_HEADERS: Final = (
+    (b"User-Agent", b"mlopsproject"),
+    (b"Accept", b"image/*"),
+    (b"Accept-Encoding", b"identity"),
+    (b"Connection", b"close"),
+)
+_FOREIGN_DIGIT: Final = re.compile(r"(?![0-9])\d")
 #: Of `zlib`: both of its formats that servers send, gzip and zlib, told apart by their headers.
 _ANY_WINDOW: Final = 47
 #: Names waited for at once. A pool of their own: a slow name server must not hold up other work.
-_LOOKUPS: Final = 8
+_lookups: Final = CapacityLimiter(8)
 
 
 class FetchError(UserError):
@@ -73,11 +86,6 @@ class ForbiddenAddress(FetchError):  # noqa: N818
     """An address or port that this server does not connect to."""
 
 
-@cache
-def _lookup_pool() -> DaemonPool:
-    return DaemonPool(_LOOKUPS, "lookup")
-
-
 async def look_up(name: str, port: int) -> list[Address]:
     """Resolve a name as the operating system does.
 
@@ -91,8 +99,7 @@ async def look_up(name: str, port: int) -> list[Address]:
     Raises:
         OSError, UnicodeError: if it has none.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(_lookup_pool(), _getaddrinfo, name, port)
+    found = await in_thread(_lookups, _getaddrinfo, name, port)
     return [ip_address(str(entry[4][0])) for entry in found]
 
 
@@ -147,31 +154,35 @@ async def fetch(url: str, *, max_bytes: int, timeout: float, rules: Rules = PUBL
 
 
 async def _follow(text: str, max_bytes: int, timeout: float, rules: Rules) -> bytes:
-    await asyncio.to_thread(import_module, "httpx")
     trust = rules.trust if rules.trust is not None else await asyncio.to_thread(_usual_authorities)
-    url = _parse(text)
-    for _ in range(MAX_REDIRECTS + 1):
-        async with _answer(url, rules, trust, timeout) as response:
-            if response.status_code not in _REDIRECTS or "location" not in response.headers:
-                return await _body(response, max_bytes)
-            url = _parse(response.headers["location"], url)
+    url = _parse(text, rules)
+    async with AsyncConnectionPool(trust, network_backend=_CheckedAddresses(rules), keepalive_expiry=0) as pool:
+        for _ in range(MAX_REDIRECTS + 1):
+            with _explained(url, timeout):
+                async with pool.stream(
+                    "GET",
+                    URL(scheme=url.raw_scheme, host=_host(url).encode(), port=url.port, target=url.raw_path),
+                    headers=[*_HEADERS, (b"Host", url.netloc)],
+                    extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)},
+                ) as response:
+                    headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+                    if response.status not in _REDIRECTS or b"location" not in headers:
+                        return await _body(response, headers, max_bytes)
+            url = _parse(headers[b"location"], rules, url)
     raise FetchError("too_many_redirects", f"The address redirects more than {MAX_REDIRECTS} times.")
 
 
 @cache
 def _usual_authorities() -> ssl.SSLContext:
-    import httpx
-
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
+def _parse(text: str, rules: Rules, base: httpx.URL | None = None) -> httpx.URL:
     """Read an address, or what one redirects to."""
-    import httpx
-
     try:
         url = httpx.URL(text) if base is None else base.join(text)
-        usable = url.scheme in _PORTS and bool(url.host)
+        # httpx takes digits of any script for a port.
+        usable = url.scheme in _PORTS and bool(url.host) and not _FOREIGN_DIGIT.search(text)
     except (httpx.InvalidURL, ValueError):  # UnicodeError is a ValueError
         usable = False
     if not usable:
@@ -180,69 +191,51 @@ def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
         raise FetchError("bad_url", "An address with a user name or password is not fetched.")
     if "%" in url.host:
         raise FetchError("bad_url", "An address with an IPv6 zone or an escaped host name is not fetched.")
-    return url
-
-
-@asynccontextmanager
-async def _answer(url: httpx.URL, rules: Rules, trust: ssl.SSLContext, timeout: float) -> AsyncIterator[httpx.Response]:
-    """Connect to a checked address of `url` and give the answer before its body is read."""
-    import httpx
-
-    addresses = await _checked_addresses(url, rules)
-    try:
-        # A transport for each answer: an open connection would be used again for another name at the same address,
-        # without a look at that name's certificate.
-        async with httpx.AsyncHTTPTransport(verify=trust, trust_env=False) as transport:
-            response = await _first_to_answer(transport, url, addresses, timeout)
-            try:
-                yield response
-            finally:
-                await response.aclose()
-    except httpx.TimeoutException as error:
-        raise FetchError("timeout", f"The address gave no picture within {timeout:g} s.") from error
-    except httpx.ConnectError as error:
-        if _is_about_trust(error):
-            raise FetchError("bad_certificate", f"The certificate of {url.host} cannot be trusted.") from error
-        raise FetchError("unreachable", f"{url.host} does not take connections.") from error
-    except httpx.HTTPError as error:
-        raise FetchError("bad_answer", f"{url.host} broke off, or its answer is not HTTP.") from error
-
-
-async def _checked_addresses(url: httpx.URL, rules: Rules) -> list[Address]:
     port = _PORTS[url.scheme] if url.port is None else url.port
     if port not in rules.ports:
         raise ForbiddenAddress("forbidden_port", f"Port {port} is not allowed.")
-    try:
-        found = await rules.resolve(url.raw_host.decode("ascii"), port)
-    except (OSError, UnicodeError):
-        found = []
-    # One answer for both: whether a name exists inside is nobody's business.
-    if not found or not all(map(rules.is_allowed, found)):
-        raise ForbiddenAddress("forbidden_address", f"{url.host} does not exist or is not a public address.")
-    return list(dict.fromkeys(found))
+    return url
 
 
-async def _first_to_answer(
-    transport: httpx.AsyncHTTPTransport, url: httpx.URL, addresses: list[Address], timeout: float
-) -> httpx.Response:
-    """Ask the addresses in turn; those after the first matter when one of them cannot be reached from here."""
-    import httpx
+def _host(url: httpx.URL) -> str:
+    """The name as it is resolved and stands in certificates."""
+    return url.raw_host.decode("ascii").removesuffix(".")
 
-    name = url.raw_host.decode("ascii").removesuffix(".")
-    limits = {"connect": timeout / len(addresses), "read": timeout, "write": timeout, "pool": timeout}
-    for left, address in enumerate(addresses, start=1 - len(addresses)):
-        request = httpx.Request(
-            "GET",
-            url.copy_with(host=str(address)),
-            headers={**_HEADERS, "Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": name, "timeout": limits},
-        )
+
+class _CheckedAddresses(AnyIOBackend):
+    """Connects to addresses that the rules allow, and to nothing else."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> AsyncNetworkStream:
         try:
-            return await transport.handle_async_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            if not left:
-                raise
-    raise AssertionError("there is always an address")
+            found = list(dict.fromkeys(await self._rules.resolve(host, port)))
+        except (OSError, UnicodeError):
+            found = []
+        # One answer for both: whether a name exists inside is nobody's business.
+        if not found or not all(map(self._rules.is_allowed, found)):
+            raise ForbiddenAddress("forbidden_address", f"{host} does not exist or is not a public address.")
+        # Those after the first matter when one of them cannot be reached from here.
+        options["timeout"] /= len(found)
+        for address in found[:-1]:
+            with suppress(ConnectError, ConnectTimeout):
+                return await super().connect_tcp(str(address), port, *args, **options)
+        return await super().connect_tcp(str(found[-1]), port, *args, **options)
+
+
+@contextmanager
+def _explained(url: httpx.URL, timeout: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutException as error:
+        raise FetchError("timeout", f"The address gave no picture within {timeout:g} s.") from error
+    except ConnectError as error:
+        if _is_about_trust(error):
+            raise FetchError("bad_certificate", f"The certificate of {url.host} cannot be trusted.") from error
+        raise FetchError("unreachable", f"{url.host} does not take connections.") from error
+    except (NetworkError, ProtocolError) as error:
+        raise FetchError("bad_answer", f"{url.host} broke off, or its answer is not HTTP.") from error
 
 
 def _is_about_trust(error: BaseException | None) -> bool:
@@ -251,19 +244,19 @@ def _is_about_trust(error: BaseException | None) -> bool:
     return error is not None
 
 
-async def _body(response: httpx.Response, max_bytes: int) -> bytes:
+async def _body(response: Response, headers: Mapping[bytes, str], max_bytes: int) -> bytes:
     """Read the body of a picture's answer, no further than allowed."""
-    if response.status_code != 200:
-        raise FetchError("bad_status", f"The address answered with status {response.status_code}.")
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status != 200:
+        raise FetchError("bad_status", f"The address answered with status {response.status}.")
+    kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
     if not kind.startswith("image/") and not kind.endswith("/octet-stream"):
         raise FetchError("not_a_picture", f"The address gave {kind or 'no content type'}, not a picture.")
     too_large = FetchError("too_large", f"The picture has more than {max_bytes:,} bytes.")
-    if int(response.headers.get("content-length", 0)) > max_bytes:
+    if int(headers.get(b"content-length", 0)) > max_bytes:
         raise too_large
-    decode = _decoder(response.headers.get("content-encoding", "identity").strip().lower())
+    decode = _decoder(headers.get(b"content-encoding", "identity").strip().lower())
     body, received = bytearray(), 0
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_stream():
         received += len(chunk)
         body += decode(chunk, max_bytes + 1 - len(body))
         if max(received, len(body)) > max_bytes:

@@ -1,30 +1,24 @@
-"""From a picture's bytes to a logged answer: small pictures at once, large ones and searches in a thread."""
+"""From a picture's bytes to a logged answer: cheap pictures at once, all others, and searches, in a helper process."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
 from mlopsproject.api.answers import answer
 from mlopsproject.api.live_model import LoadedModel
-from mlopsproject.api.pictures import FaceOptions, cut_faces, decode, needs_search
 from mlopsproject.api.problems import ProblemError, image_problem
 from mlopsproject.api.service import RequestInfo, Service
 from mlopsproject.api.uploads import Upload
+from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.face_inputs import FaceInputs
-from mlopsproject.core.picture_limits import MAX_PIXELS
-from mlopsproject.core.preprocess import announced_pixels
+from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, cut_faces
+from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 from mlopsproject.prediction_log.rows import PredictionRow, Source
 
-#: Pictures up to these sizes are decoded at once: handing them to a thread would cost more.
-_SMALL_BYTES: Final = 64 * 1024
-_SMALL_PIXELS: Final = 256 * 256
 #: Faces up to this number are scored at once.
 _FEW_FACES: Final = 4
-#: Most pixels of all the pictures of a batch together.
-MAX_BATCH_PIXELS: Final = 4 * MAX_PIXELS
 #: What a file may call itself; what it is, is seen when it is decoded.
 _ACCEPTED: Final = ("image/", "application/octet-stream", "binary/octet-stream")
 
@@ -50,10 +44,7 @@ async def predict_one(
     model = service.loaded_model()
     info.model_version = model.version
     faces = await find_and_cut(service, content, options, model)
-    if len(faces.boxes) <= _FEW_FACES:
-        document, rows = answer(model, faces, info.request_id, info.started, source)
-    else:
-        document, rows = await service.in_thread(answer, model, faces, info.request_id, info.started, source)
+    document, rows = await _answer(service, model, faces, info, source)
     await service.keep(rows)
     model.metrics.answered(rows)
     return document
@@ -67,19 +58,11 @@ async def find_and_cut(service: Service, content: bytes, options: FaceOptions, m
     """
     spec = model.predictor.spec.input
     try:
-        if len(content) <= _SMALL_BYTES:
-            try:
-                image = decode(content, spec, _SMALL_PIXELS)
-            except ImageError as error:
-                if error.reason != "too_large":
-                    raise
-            else:
-                if not needs_search(image, options):
-                    if len(options.boxes) > _FEW_FACES:
-                        return await service.in_thread(cut_faces, image, options, spec, None)
-                    return cut_faces(image, options, spec, None)
-                return await service.in_thread(cut_faces, image, options, spec, service.find_faces)
-        return await service.in_thread(_decode_and_cut, service, content, options, model)
+        if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
+            image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
+            if not options.need_search(image):
+                return cut_faces(image, options, spec, None)
+        return await service.read_faces(content, options, spec)
     except ImageError as error:
         raise image_problem(error) from None
 
@@ -103,12 +86,21 @@ async def predict_batch(
     """
     model = service.loaded_model()
     info.model_version = model.version
-    stop = threading.Event()
-    try:
-        entries, answered = await service.in_thread(_answer_all, service, uploads, options, model, info, stop)
-    finally:
-        # Nobody waits for the thread of a request that has run out of time.
-        stop.set()
+    entries: list[dict[str, Any]] = []
+    answered: list[list[PredictionRow]] = []
+    for upload in uploads:
+        entry: dict[str, Any] = {"file": upload.name, "result": None, "problem": None}
+        entries.append(entry)
+        try:
+            check_type(upload)
+            faces = await find_and_cut(service, upload.content, options, model)
+        except ProblemError as error:
+            entry["problem"] = error.document(info.request_id)
+        else:
+            entry["result"], rows = await _answer(service, model, faces, info, "batch")
+            answered.append(rows)
+        # Between two pictures others have their turn.
+        await asyncio.sleep(0)
     await service.keep([row for rows in answered for row in rows])
     for rows in answered:
         model.metrics.answered(rows)
@@ -121,6 +113,14 @@ async def predict_batch(
     }
 
 
+async def _answer(
+    service: Service, model: LoadedModel, faces: FaceInputs, info: RequestInfo, source: Source
+) -> tuple[dict[str, Any], list[PredictionRow]]:
+    if len(faces.boxes) <= _FEW_FACES:
+        return answer(model, faces, info.request_id, info.started, source)
+    return await service.in_thread(answer, model, faces, info.request_id, info.started, source)
+
+
 def check_type(upload: Upload) -> None:
     """Refuse a file that says of itself that it is no picture.
 
@@ -129,47 +129,4 @@ def check_type(upload: Upload) -> None:
     """
     if upload.content_type and not upload.content_type.startswith(_ACCEPTED):
         shown = upload.content_type[:64]
-        raise ProblemError(
-            415, "wrong_type", f"The file is of type {shown}; send a JPEG, PNG, WebP, BMP, GIF or TIFF picture."
-        )
-
-
-def _answer_all(
-    service: Service,
-    uploads: Sequence[Upload],
-    options: FaceOptions,
-    model: LoadedModel,
-    info: RequestInfo,
-    stop: threading.Event,
-) -> tuple[list[dict[str, Any]], list[list[PredictionRow]]]:
-    """An entry per file, and the rows per picture that could be used; fewer once `stop` is set."""
-    entries: list[dict[str, Any]] = []
-    answered: list[list[PredictionRow]] = []
-    left = MAX_BATCH_PIXELS
-    for upload in uploads:
-        if stop.is_set():
-            break
-        entry: dict[str, Any] = {"file": upload.name, "result": None, "problem": None}
-        entries.append(entry)
-        try:
-            check_type(upload)
-            pixels = announced_pixels(upload.content)
-            if MAX_PIXELS >= pixels > left:
-                most = f"{MAX_BATCH_PIXELS:,}"
-                raise ProblemError(413, "too_large", f"The pictures of a batch may have {most} pixels together.")
-            # One that turns out to be damaged has cost its time too; one beyond `MAX_PIXELS` is not begun with.
-            left -= pixels if pixels <= MAX_PIXELS else 0
-            faces = _decode_and_cut(service, upload.content, options, model)
-        except ImageError as error:
-            entry["problem"] = image_problem(error).document(info.request_id)
-        except ProblemError as error:
-            entry["problem"] = error.document(info.request_id)
-        else:
-            entry["result"], rows = answer(model, faces, info.request_id, info.started, "batch")
-            answered.append(rows)
-    return entries, answered
-
-
-def _decode_and_cut(service: Service, content: bytes, options: FaceOptions, model: LoadedModel) -> FaceInputs:
-    spec = model.predictor.spec.input
-    return cut_faces(decode(content, spec), options, spec, service.find_faces)
+        raise ProblemError(415, "wrong_type", f"The file is of type {shown}; send a picture.")

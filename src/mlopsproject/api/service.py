@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
-from PIL import Image
+from anyio import CapacityLimiter
 
 from mlopsproject.api.live_drift import LiveDrift
 from mlopsproject.api.live_model import LiveModel, LoadedModel
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import ProblemError, busy
-from mlopsproject.api.questions import Questions, run_in
+from mlopsproject.api.questions import Questions, in_thread
 from mlopsproject.api.settings import ApiSettings
-from mlopsproject.api.threads import DaemonPool
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
+from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_faces
 from mlopsproject.core.faces import FaceFinder
-from mlopsproject.core.schemas import Box
+from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.spec import InputSpec
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog, prepare
 from mlopsproject.prediction_log.rows import Row
@@ -30,8 +31,11 @@ from mlopsproject.prediction_log.settings import LogSettings
 
 logger = logging.getLogger(__name__)
 
-#: Threads for large pictures and for finding faces; processes, not threads, make a server faster.
+#: Threads for explanations and for many faces; processes, not threads, make a server faster.
 _THREADS: Final = 2
+#: Helper processes for pictures that are not cheap, and what each may cost: what the largest that are taken need.
+_HELPERS: Final = 1
+LIMITS: Final = Limits(memory_mb=320, cpu_seconds=5, seconds=15)
 #: Pictures that are fetched from elsewhere at a time.
 _MAX_FETCHING: Final = 16
 #: Seconds between two looks at the log and the queue for the metrics that other workers show.
@@ -79,13 +83,12 @@ class Service:
         self.held_bytes = 0
         self.max_held_bytes = settings.max_waiting_bytes
         self._log: PredictionLog | None = None
-        self._finder: FaceFinder | None = None
-        self._finder_lock = threading.Lock()
-        self._pool: DaemonPool | None = None
+        self._helpers = Helpers(_HELPERS, LIMITS)
+        self._threads = CapacityLimiter(_THREADS)
         seconds = settings.request_timeout_seconds
-        self._log_questions = Questions("prediction log", "question", seconds)
+        self._log_questions = Questions("prediction log", seconds)
         # Apart from the log's: a bucket that cannot be reached must not hold up feedback.
-        self._store_questions = Questions("store of drift reports", "store", seconds)
+        self._store_questions = Questions("store of drift reports", seconds)
         self._fetching = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -97,13 +100,11 @@ class Service:
         """
         self.model.load()
         if self.settings.face_model is not None:
-            self._open_finder()
+            # Say here what every picture would trip over.
+            FaceFinder(self.settings.face_model)
         prepare(self.log_settings)
         self._log = PredictionLog(self.log_settings)
         self._log.start()
-        self._pool = DaemonPool(_THREADS, "picture")
-        self._log_questions.open()
-        self._store_questions.open()
         self._tasks = [asyncio.create_task(self._watch())]
         if seconds := self.settings.model_reload_seconds:
             self._tasks += [asyncio.create_task(part.follow(seconds)) for part in (self.model, self.drift)]
@@ -116,11 +117,7 @@ class Service:
         if self._log is not None:
             await self._log.close(self.settings.shutdown_timeout_seconds)
             self._log = None
-        self._log_questions.close()
-        self._store_questions.close()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        await asyncio.to_thread(self._helpers.close)
 
     @property
     def is_open(self) -> bool:
@@ -148,9 +145,18 @@ class Service:
             raise busy("The model is not loaded yet.", "not_ready")
         return self.model.current
 
-    def find_faces(self, image: Image.Image) -> list[Box]:
-        """Search for faces; blocks. OpenCV is loaded when the first picture needs it."""
-        return self._open_finder().find(image)
+    async def read_faces(self, content: bytes, options: FaceOptions, spec: InputSpec) -> FaceInputs:
+        """Decode a picture and cut its faces out, see `core.face_inputs.read_faces`, in a helper process.
+
+        Raises:
+            ImageError: if the picture cannot be used, or costs more than `LIMITS`.
+            ProblemError: if no helper can be started.
+        """
+        try:
+            return await self._helpers.ask(read_faces, content, options, spec, self.settings.face_model)
+        except BrokenProcessPool as error:
+            logger.warning("A request is refused: no helper process can be started: %s", error)
+            raise busy("No picture but small ones can be decoded for now.", "no_helper") from None
 
     async def keep(self, rows: Sequence[Row]) -> None:
         """Have rows logged, durably.
@@ -164,12 +170,8 @@ class Service:
             raise log_problem(error) from None
 
     async def in_thread(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run what blocks for long in one of the few threads for that.
-
-        Raises:
-            ProblemError: before `start` and after `stop`.
-        """
-        return await run_in(self._pool, function, *args, **kwargs)
+        """Run what blocks for long in one of the few threads for that."""
+        return await in_thread(self._threads, function, *args, **kwargs)
 
     async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Ask the log something that takes a while, in threads that do nothing else.
@@ -224,12 +226,6 @@ class Service:
                 # Metrics must not end the task that keeps them fresh.
                 logger.exception("The state cannot be shown.")
             await asyncio.sleep(_LOOK_SECONDS)
-
-    def _open_finder(self) -> FaceFinder:
-        with self._finder_lock:
-            if self._finder is None:
-                self._finder = FaceFinder(self.settings.face_model)
-            return self._finder
 
 
 def log_problem(error: LogUnavailable) -> ProblemError:

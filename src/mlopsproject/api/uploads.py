@@ -1,34 +1,27 @@
-"""Pictures that come as multipart forms (RFC 7578), taken apart in memory.
-
-A form arrives whole, within the size that the middleware allows, and is then cut at its boundaries. Starlette's
-`UploadFile`, which puts every file into a temporary file first, costs as much as decoding two faces, and
-python-multipart's parser, made for streams, half a face.
-"""
+"""Pictures that come as multipart forms (RFC 7578), kept in memory within the size that the middleware allows."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
 
 from mlopsproject.api.problems import ProblemError, invalid
 
 #: Longest text of one field: the boxes of many faces.
 _MAX_TEXT: Final = 64 * 1024
-#: Longest headers of one part.
-_MAX_HEADERS: Final = 8 * 1024
 #: Text fields beside the files.
 _MAX_FIELDS: Final = 8
 #: Longest file name that is repeated in an answer.
 _MAX_NAME: Final = 255
-
-_BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70})(?=[;,\s]|$))', re.IGNORECASE)
-_PARAMETER: Final = re.compile(rb';\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))', re.DOTALL)
-_ESCAPED: Final = re.compile(rb'\\(["\\])')
+#: A file name with its encoding, as urllib3 wrote those that are not ASCII until 2023.
+_EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=([\w-]*)'[\w-]*'([^;\s]*)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -56,122 +49,69 @@ class Form:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-async def read_form(content_type: str, receive: Receive, max_files: int) -> Form:
+class _Parser(MultiPartParser):
+    """Starlette's, but for what a part is: a picture is a file also without a name, or with one as in RFC 5987."""
+
+    # Nothing goes to a temporary file: containers may have no disk to write to.
+    spool_max_size = 0
+
+    def on_headers_finished(self) -> None:
+        """Begin a part."""
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        if extended := _EXTENDED_NAME.search(disposition):
+            name = unquote_to_bytes(extended[2]).decode(_charset(extended[1]), "replace")
+            disposition = disposition.replace(extended[0], b'; filename="%b"' % name.replace('"', "%22").encode())
+        elif b"filename=" not in disposition.lower() and _says_image(part.item_headers):
+            disposition += b'; filename=""'
+        part.content_disposition = disposition
+        super().on_headers_finished()
+
+
+def _charset(name: bytes) -> str:
+    return "latin-1" if name.lower() == b"iso-8859-1" else "utf-8"
+
+
+def _says_image(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.lstrip().lower().startswith(b"image/") for name, value in headers)
+
+
+async def read_form(request: Request, max_files: int) -> Form:
     """Read a multipart form.
 
     Args:
-        content_type: of the request.
-        receive: gives the request's body, and guards its size.
+        request: whose body it is.
         max_files: most files that are taken.
 
     Raises:
         ProblemError: for another content type, or a form that is malformed or holds too much.
         ClientDisconnect: if the caller went away.
     """
-    kind, _, _ = content_type.partition(";")
+    kind, _, _ = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "multipart/form-data":
         raise ProblemError(415, "wrong_type", "Send the picture as multipart/form-data, as in: curl -F data=@face.jpg")
-    boundary = _BOUNDARY.search(content_type)
-    if boundary is None:
-        raise _malformed("its content type names no boundary")
-    chunks = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return parse_form(b"".join(chunks), (boundary[1] or boundary[2]).encode("latin-1"), max_files)
-
-
-def parse_form(body: bytes, boundary: bytes, max_files: int) -> Form:
-    """Take a multipart form apart.
-
-    Args:
-        body: of the request.
-        boundary: as the content type names it.
-        max_files: most files that are taken.
-
-    Raises:
-        ProblemError: for a form that is malformed or holds too much.
-    """
-    most = max_files + _MAX_FIELDS
-    # The first boundary has no line before it. What is before it, and after the last one, belongs to nobody.
-    sections = (b"\r\n" + body).split(b"\r\n--" + boundary, most + 2)
+    # One more than is taken, so that it is not the form that is called malformed.
+    parser = _Parser(
+        request.headers,
+        request.stream(),
+        max_files=max_files + 1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_TEXT,
+    )
+    try:
+        parts = await parser.parse()
+    except MultiPartException as error:
+        raise ProblemError(400, "malformed", f"The form is malformed: {error.message}") from None
     form = Form()
-    for section in sections[1:]:
-        if section.startswith(b"--"):
-            return form
-        _add_part(form, section, max_files)
-    raise _malformed("it ends before its last boundary")
-
-
-def _add_part(form: Form, section: bytes, max_files: int) -> None:
-    head, end, content = section.partition(b"\r\n\r\n")
-    if not end or len(head) > _MAX_HEADERS:
-        raise _malformed("the headers of a part do not end")
-    disposition, content_type = _headers(head)
-    kind, _, _ = disposition.partition(b";")
-    options = {match[1].lower(): _value(match) for match in _PARAMETER.finditer(disposition)}
-    name = options.get(b"name")
-    if kind.strip().lower() != b"form-data" or name is None:
-        raise _malformed("a part of it has no name")
-    file_name = _file_name(options)
-    # A picture is a picture, also without the name of a file.
-    if file_name is not None or content_type.startswith("image/"):
-        if len(form.files) >= max_files:
-            raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
-        shown = (file_name or "")[:_MAX_NAME]
-        form.files.append(Upload(name.decode("utf-8", "replace"), shown, content_type, content))
-    else:
-        _add_field(form, name.decode("utf-8", "replace"), content)
-
-
-def _add_field(form: Form, name: str, content: bytes) -> None:
-    if len(form.fields) >= _MAX_FIELDS:
-        raise invalid(f"More than {_MAX_FIELDS} fields.", "too_many_fields")
-    if len(content) > _MAX_TEXT:
-        raise invalid(f"The field {name[:64]} is longer than {_MAX_TEXT} bytes.")
-    if name in form.fields:
-        raise invalid(f"The field {name[:64]} is given twice.")
-    form.fields[name] = content.decode("utf-8", "replace")
-
-
-def _headers(head: bytes) -> tuple[bytes, str]:
-    """The disposition of a part, and its content type without parameters."""
-    disposition, content_type = b"", ""
-    # The boundary's own line is empty but for blanks.
-    rest, *lines = head.split(b"\r\n")
-    if rest.strip(b" \t"):
-        raise _malformed("something follows a boundary")
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon:
-            raise _malformed("a part of it has a header without a colon")
-        match name.lower():
-            case b"content-disposition":
-                disposition = value
-            case b"content-type":
-                content_type = value.partition(b";")[0].strip().lower().decode("latin-1")
-    return disposition, content_type
-
-
-def _file_name(options: dict[bytes, bytes]) -> str | None:
-    """The name of a part's file; `filename*` (RFC 5987) says it with its encoding and goes before."""
-    extended = options.get(b"filename*")
-    if extended is None:
-        plain = options.get(b"filename")
-        return None if plain is None else plain.decode("utf-8", "replace")
-    encoding, _, rest = extended.partition(b"'")
-    escaped = rest.partition(b"'")[2]
-    return unquote_to_bytes(escaped).decode("latin-1" if encoding.lower() == b"iso-8859-1" else "utf-8", "replace")
-
-
-def _value(match: re.Match[bytes]) -> bytes:
-    quoted = match[2]
-    return match[3] if quoted is None else _ESCAPED.sub(rb"\1", quoted)
-
-
-def _malformed(reason: str) -> ProblemError:
-    return ProblemError(400, "malformed", f"The form is malformed: {reason}.")
+    for name, value in parts.multi_items():
+        if isinstance(value, UploadFile):
+            kind, _, _ = (value.content_type or "").partition(";")
+            shown = (value.filename or "")[:_MAX_NAME]
+            form.files.append(Upload(name, shown, kind.strip().lower(), await value.read()))
+        elif name in form.fields:
+            raise invalid(f"The field {name[:64]} is given twice.")
+        else:
+            form.fields[name] = value
+    if len(form.files) > max_files:
+        raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
+    return form

@@ -7,16 +7,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from mlopsproject.core.cheap_pictures import cheap_content
 from mlopsproject.core.checks import check_choice, check_whole
-from mlopsproject.core.errors import ImageError
+from mlopsproject.core.errors import DataError, ImageError
 from mlopsproject.core.face_inputs import FACES_WANTED, FaceInputs, FacesWanted, face_inputs
-from mlopsproject.core.faces import FaceFinder
+from mlopsproject.core.faces import FaceFinder, face_finder
+from mlopsproject.core.helpers import WIDE, Helpers
 from mlopsproject.core.picture_sources import Entry, find_pictures
 from mlopsproject.core.predictor import Prediction, Predictor
 from mlopsproject.core.preprocess import MIN_JPEG_SIDE, decode_image
@@ -37,7 +41,7 @@ _AHEAD: Final = 4
 
 #: Pictures with what was found in each, or why it cannot be used.
 Decoded = list[tuple[Entry, FaceInputs | ImageError]]
-_Load = Callable[[Entry], FaceInputs | ImageError]
+_Read = Callable[[bytes | Path], FaceInputs]
 
 
 def score(
@@ -66,7 +70,7 @@ def score(
         faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
         finder: searches; by default OpenCV's Haar cascade.
         batch_size: pictures per inference.
-        workers: threads that decode; by default one per CPU, at most eight.
+        workers: threads that decode, and helper processes; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Raises:
@@ -105,7 +109,7 @@ def read_faces(
     workers: int | None = None,
     progress: bool = True,
 ) -> Iterator[Decoded]:
-    """Decode pictures in threads and cut the faces out, a batch at a time, in their order.
+    """Decode pictures, in helper processes where they are not cheap, and cut the faces out, in batches, in order.
 
     Args:
         entries: gives the pictures, from the beginning each time.
@@ -113,7 +117,7 @@ def read_faces(
         faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
         finder: searches; by default OpenCV's Haar cascade.
         batch_size: pictures per batch.
-        workers: threads that decode; by default one per CPU, at most eight.
+        workers: threads that decode, and helper processes; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Raises:
@@ -122,9 +126,12 @@ def read_faces(
     check_choice("faces", faces, FACES_WANTED)
     check_whole("batch_size", batch_size, lowest=1)
     check_whole("workers", workers, lowest=1, optional=True)
-    if faces != "none" and finder is None:
-        finder = FaceFinder()
-    return _batches(entries, partial(_load, spec=spec, faces=faces, finder=finder), batch_size, workers, progress)
+    found = (finder.model, finder.max_side, finder.min_share) if finder else (None,)
+    if faces != "none":
+        # Say here what every picture would trip over.
+        face_finder(*found)
+    read = partial(_read, spec=spec, faces=faces, finder=found)
+    return _batches(entries, read, batch_size, workers, progress)
 
 
 def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
@@ -163,7 +170,7 @@ def answer_cells(found: Prediction) -> Row:
 
 
 def _batches(
-    entries: Callable[[], Iterator[Entry]], load: _Load, batch_size: int, workers: int | None, progress: bool
+    entries: Callable[[], Iterator[Entry]], read: _Read, batch_size: int, workers: int | None, progress: bool
 ) -> Iterator[Decoded]:
     """Decode in threads, a few batches ahead; the bar moves when a batch has been used."""
     threads = workers or min(os.cpu_count() or 1, 8)
@@ -171,13 +178,15 @@ def _batches(
     total = sum(1 for _ in entries()) if progress else None
     waiting: deque[Future[Decoded]] = deque()
     done = 0
+    helpers = Helpers(threads, WIDE)
     with (
+        closing(helpers),
         progress_bar(total, shown=progress) as move,
         ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool,
     ):
         for chunk in itertools.chain(_chunks(entries(), batch_size), itertools.repeat(None)):
             if chunk is not None:
-                waiting.append(pool.submit(_decode, chunk, load))
+                waiting.append(pool.submit(_decode, chunk, read, helpers))
                 if len(waiting) < threads + _AHEAD:
                     continue
             if not waiting:
@@ -193,13 +202,22 @@ def _chunks(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     yield from iter(lambda: list(itertools.islice(iterator, size)), [])
 
 
-def _decode(entries: list[Entry], load: _Load) -> Decoded:
-    return [(entry, load(entry)) for entry in entries]
+def _decode(entries: list[Entry], read: _Read, helpers: Helpers) -> Decoded:
+    return [(entry, _load(entry, read, helpers)) for entry in entries]
 
 
-def _load(entry: Entry, spec: InputSpec, faces: FacesWanted, finder: FaceFinder | None) -> FaceInputs | ImageError:
+def _load(entry: Entry, read: _Read, helpers: Helpers) -> FaceInputs | ImageError:
     try:
-        image = decode_image(entry.read(), min_jpeg_side=max(MIN_JPEG_SIDE, spec.size))
+        source = entry.read()
+        cheap = cheap_content(source)
+        return read(cheap) if cheap is not None else helpers.run(read, source)
     except ImageError as error:
         return error
-    return face_inputs(image, faces, spec, finder)
+    except BrokenProcessPool as error:
+        raise DataError("No process that decodes pictures can be started.", "Free some memory.") from error
+
+
+def _read(source: bytes | Path, spec: InputSpec, faces: FacesWanted, finder: tuple[Any, ...]) -> FaceInputs:
+    """Decode a picture and cut its faces out, in this process or a helper."""
+    image = decode_image(source, min_jpeg_side=max(MIN_JPEG_SIDE, spec.size))
+    return face_inputs(image, faces, spec, None if faces == "none" else face_finder(*finder))

@@ -40,6 +40,10 @@ class ImageError(DataError):
         self.reason = reason
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        # Between processes.
+        return type(self), (self.reason, self.message)
+
 
 class BundleError(UserError):
     """A missing, damaged or foreign model bundle or checkpoint."""

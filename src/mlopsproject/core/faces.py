@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ _VOTES: Final = 3
 #: A picture's edge is repeated outwards by this share of its longer side: a cascade looks at a face's surroundings too,
 #: and misses many faces that fill their picture.
 _BORDER: Final = 0.2
+
+
+@cache
+def face_finder(model: Path | None, max_side: int = 640, min_share: float = 0.1) -> FaceFinder:
+    """The one finder of a process with these arguments, see `FaceFinder`."""
+    return FaceFinder(model, max_side=max_side, min_share=min_share)
 
 
 class FaceFinder:

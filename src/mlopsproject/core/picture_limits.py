@@ -29,8 +29,12 @@ _MARKER: Final = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xef\xfe])")
 _END: Final = 0xD9
 
 
+#: Longest side: some decoders and the face search take memory for every row or column.
+MAX_SIDE: Final = 30_000
+
+
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse a picture without pixels or with too many.
+    """Refuse a picture without pixels, with too many, or with a side that is too long.
 
     Raises:
         ImageError: `empty` or `too_large`.
@@ -39,6 +43,8 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise ImageError("empty", f"The picture has no pixels ({size[0]} x {size[1]}).")
     if size[0] * size[1] > max_pixels:
         raise ImageError("too_large", f"The picture has {size[0]} x {size[1]} pixels; at most {max_pixels:,} are read.")
+    if max(size) > MAX_SIDE:
+        raise ImageError("too_large", f"The picture has {size[0]} x {size[1]} pixels; at most {MAX_SIDE:,} a side.")
 
 
 def count_scans(content: bytes) -> int:

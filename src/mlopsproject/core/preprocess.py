@@ -7,19 +7,19 @@ everywhere.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-# Pillow registers these two late, by loading all its forty plugins; naming them here avoids that.
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+from PIL import Image, UnidentifiedImageError
 
 from mlopsproject.core.eight_bit import result_mode, to_8_bit
-from mlopsproject.core.errors import ImageError
+from mlopsproject.core.errors import ImageError, first_line
 from mlopsproject.core.picture_limits import (
     MAX_PIXELS,
     check_bytes,
@@ -33,16 +33,48 @@ from mlopsproject.core.picture_limits import (
 if TYPE_CHECKING:  # pydantic would slow the start of an import's worker processes
     from mlopsproject.core.spec import InputSpec, ResizeFilter
 
+# `check_size` has the last word. A warning would be printed for every new size, and its text kept for ever.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
 ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
 
 #: JPEGs may be decoded at 1/2, 1/4 or 1/8 scale as long as the shorter side keeps this many pixels.
 MIN_JPEG_SIDE: Final = 512
 
-#: The decoders that are allowed to look at foreign bytes, the most frequent first.
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-_JPEG: Final = b"\xff\xd8\xff"
-_SIGNATURES: Final = (_JPEG, b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
-_FOREIGN: Final = (b"8BPS", b"%!PS", b"%PDF", b"\0\0\1\0", b"\0\0\0\x0cjP", b"\xff\x0a", b"icns", b"II+\0", b"MM\0+")
+#: Pillow's names of what browsers and phones send, the most frequent first.
+WEB_FORMATS: Final = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "BMP")
+#: Of what data sets and archives hold besides.
+ALL_FORMATS: Final = (*WEB_FORMATS, "TIFF", "JPEG2000", "PPM", "PSD", "ICO")
+#: How files begin, with Pillow's name of the format; those of ISO media files (`ftyp`) are told apart by their brands.
+_SIGNATURES: Final = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WEBP",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\0\0\0\x0cjP": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"P5": "PPM",
+    b"P6": "PPM",
+    b"8BPS": "PSD",
+    b"\0\0\1\0": "ICO",
+}
+#: Modules that read them, where Pillow does not load them by itself (or all of its forty).
+_PLUGINS: Final = {
+    "WEBP": "PIL.WebPImagePlugin",
+    "AVIF": "PIL.AvifImagePlugin",
+    "HEIF": "pillow_heif.HeifImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+    "JPEG2000": "PIL.Jpeg2KImagePlugin",
+    "PSD": "PIL.PsdImagePlugin",
+    "ICO": "PIL.IcoImagePlugin",
+}
+_HEAD: Final = 64
+#: Begin files that people take for pictures and nothing here reads.
+_FOREIGN: Final = (b"%!PS", b"%PDF", b"\xff\x0a", b"\0\0\0\x0cJXL", b"icns", b"II+\0", b"MM\0+")
+_NAMES: Final = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}
 _EXIF_KEYS: Final = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _ORIENTATION_TAG: Final = 0x0112
 _TRANSPOSE: Final = {
@@ -58,7 +90,11 @@ _SIDEWAYS: Final = {_TRANSPOSE[tag] for tag in (5, 6, 7, 8)}
 
 
 def decode_image(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, min_jpeg_side: int | None = MIN_JPEG_SIDE
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    min_jpeg_side: int | None = MIN_JPEG_SIDE,
+    formats: Sequence[str] = ALL_FORMATS,
 ) -> Image.Image:
     """Decode one picture into 8-bit gray or RGB, upright and opaque.
 
@@ -72,6 +108,7 @@ def decode_image(
         max_pixels: refuse pictures with more pixels than this, before decoding them.
         min_jpeg_side: decode large JPEGs at a smaller scale, keeping at least this many pixels on the shorter side
             (several times faster); ``None`` always decodes every pixel.
+        formats: Pillow's names of the formats that are read.
 
     Returns:
         A picture in mode ``L`` or ``RGB``. Its ``info`` holds ``original_size`` (width, height in pixels, upright,
@@ -88,11 +125,11 @@ def decode_image(
     if isinstance(source, np.ndarray):
         return _finish(_from_array(source, max_pixels))
     if isinstance(source, bytes):
-        return _decode_stream(io.BytesIO(source), max_pixels, min_jpeg_side)
+        return _decode_stream(io.BytesIO(source), max_pixels, min_jpeg_side, formats)
     path = Path(source)
     try:
         with path.open("rb") as stream:
-            return _decode_stream(stream, max_pixels, min_jpeg_side)
+            return _decode_stream(stream, max_pixels, min_jpeg_side, formats)
     except FileNotFoundError:
         raise ImageError("unreadable", f"{path} does not exist.") from None
     except (OSError, ValueError) as error:  # no permission, a folder, an impossible name
@@ -120,15 +157,6 @@ def to_input(image: Image.Image, size: int, channels: int, resize_filter: Resize
         image = image.resize((size, size), Image.Resampling[resize_filter.upper()])
     pixels: NDArray[np.uint8] = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def announced_pixels(content: bytes) -> int:
-    """How many pixels a file says that it has; 0 if it is no picture. Nothing is decoded."""
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            return image.width * image.height
-    except Exception:  # a decoder may raise anything on hostile bytes
-        return 0
 
 
 def load_input(source: ImageSource, spec: InputSpec, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -176,24 +204,28 @@ def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[NDArray[np
     return scale, offset
 
 
-def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: int | None) -> Image.Image:
-    head = stream.read(16)
-    if not head:
-        raise ImageError("empty", "The file is empty (0 bytes).")
+def _decode_stream(
+    stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: int | None, formats: Sequence[str]
+) -> Image.Image:
+    file_format = _format(stream.read(_HEAD), formats)
     stream.seek(0)
     scans = 0
-    if head.startswith(_JPEG):
+    if file_format == "JPEG":
         scans = count_scans(stream.read())
         check_scans(scans)
         stream.seek(0)
     try:
-        image: Image.Image = Image.open(stream, formats=_FORMATS)  # type: ignore[arg-type]
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        if file_format in _PLUGINS:
+            import_module(_PLUGINS[file_format])
+        image: Image.Image = Image.open(stream, formats=[file_format])  # type: ignore[arg-type]
+    except Image.DecompressionBombError:
         raise ImageError("too_large", f"The picture has more than {max_pixels:,} pixels.") from None
     except UnidentifiedImageError:
-        raise _unidentified(head) from None
+        raise ImageError("truncated", "The picture's header is cut off or corrupt.") from None
+    except MemoryError:
+        raise
     except Exception as error:  # a decoder may raise anything on hostile bytes
-        raise ImageError("truncated", f"The picture's header is damaged ({error}).") from error
+        raise ImageError("truncated", f"The picture's header is damaged ({first_line(error)}).") from error
     check_size(image.size, max_pixels)
     original = image.size
     if min_jpeg_side is not None and image.format in ("JPEG", "MPO") and min(original) >= 2 * min_jpeg_side:
@@ -202,6 +234,26 @@ def _decode_stream(stream: io.BufferedIOBase, max_pixels: int, min_jpeg_side: in
         image.draft(None, (original[0] // scale, original[1] // scale))
     check_memory(image, result_mode(image), original, scans, max_pixels)
     return _finish(image, original, max_pixels)
+
+
+def _format(head: bytes, formats: Sequence[str]) -> str:
+    """Pillow's name of a file's format.
+
+    Raises:
+        ImageError: `empty`, `not_an_image`, or `unsupported` if it is none of `formats`.
+    """
+    if not head:
+        raise ImageError("empty", "The file is empty (0 bytes).")
+    found = next((name for start, name in _SIGNATURES.items() if head.startswith(start)), None)
+    if head[4:8] == b"ftyp":
+        found = "AVIF" if b"avi" in head[8:] else "HEIF"
+    taken = ", ".join(_NAMES.get(name, name) for name in formats)
+    if found is None and not head.startswith(_FOREIGN):
+        raise ImageError("not_an_image", f"The file is not a picture in one of the formats {taken}.")
+    if found not in formats:
+        raise ImageError("unsupported", f"This picture format is not read here; use one of {taken}.")
+    assert found is not None
+    return found
 
 
 def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -256,14 +308,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF must not cost the picture
         return 1
-
-
-def _unidentified(head: bytes) -> ImageError:
-    if head.startswith(_SIGNATURES):
-        return ImageError("truncated", "The picture's header is cut off or corrupt.")
-    if head.startswith(_FOREIGN) or head[4:8] == b"ftyp":
-        return ImageError("unsupported", "This picture format is not read; use JPEG, PNG, WebP, BMP, GIF or TIFF.")
-    return ImageError("not_an_image", "The file is not a JPEG, PNG, WebP, BMP, GIF or TIFF picture.")
 
 
 def mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

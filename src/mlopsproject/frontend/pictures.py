@@ -5,26 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import warnings
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import httpx
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from mlopsproject.core.eight_bit import result_mode, to_8_bit
-from mlopsproject.core.picture_limits import MAX_PIXELS, check_memory, check_scans, check_size, count_scans
+from mlopsproject.core.cheap_pictures import is_cheap
+from mlopsproject.core.errors import ImageError
+from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 
 #: Longer side of a picture as shown, in pixels.
 _SHOWN_SIDE: Final = 1280
-_JPEG: Final = b"\xff\xd8\xff"
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 #: Side of a heat map as shown, in pixels.
 _HEAT_SIDE: Final = 256
-_ORIENTATION_TAG: Final = 0x0112
-_SIDEWAYS: Final = (5, 6, 7, 8)
 #: Colours of what speaks for an answer and against it.
 _FOR, _AGAINST = (224, 89, 20), (38, 110, 200)
 #: Losses below this are faint, however small the others are.
@@ -56,10 +55,10 @@ def from_content(content: bytes) -> Picture:
     """
     key = hashlib.sha256(content).hexdigest()
     try:
-        shown, size = _shrink(content)
-    except Exception:  # a decoder may raise anything on hostile bytes; the API says what is wrong with them
+        shown, size = _shrink(content) if is_cheap(content) else _helpers().run(_shrink, content)
+    except (ImageError, BrokenProcessPool):  # the API says what is wrong with it
         return Picture(key, content, "", None)
-    return Picture(key, content, _data_url(shown), size)
+    return Picture(key, content, shown, size)
 
 
 def from_address(address: str) -> Picture:
@@ -103,21 +102,17 @@ def heat_layer(losses: Sequence[Sequence[float]]) -> str:
     return _data_url(smooth.convert("RGBA"))
 
 
-def _shrink(content: bytes) -> tuple[Image.Image, tuple[int, int]]:
-    """The picture upright and no larger than shown, and its size before; within the limits that the API has too."""
-    scans = count_scans(content) if content.startswith(_JPEG) else 0
-    check_scans(scans)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        width, height = image.size
-        check_size(image.size, MAX_PIXELS)
-        image.draft(None, (_SHOWN_SIDE, _SHOWN_SIDE))
-        check_memory(image, result_mode(image), (width, height), scans, MAX_PIXELS)
-        sideways = image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS
-        shown = to_8_bit(ImageOps.exif_transpose(image))
-    shown.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
-    return shown, (height, width) if sideways else (width, height)
+@cache
+def _helpers() -> Helpers:
+    return Helpers(1, Limits(memory_mb=320, cpu_seconds=5, seconds=15))
+
+
+def _shrink(content: bytes) -> tuple[str, tuple[int, int]]:
+    """The picture as a `data:` URL, upright and no larger than shown, and its size before."""
+    image = decode_image(content, min_jpeg_side=_SHOWN_SIDE, formats=WEB_FORMATS)
+    size: tuple[int, int] = image.info["original_size"]
+    image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return _data_url(image), size
 
 
 def _data_url(image: Image.Image) -> str:

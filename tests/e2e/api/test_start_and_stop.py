@@ -147,25 +147,26 @@ def test_requests_in_work_are_answered_and_logged_before_the_end(start_server, t
 
 
 BUSY = """
-import threading, time
-from mlopsproject.api.__main__ import main
-from mlopsproject.api.service import Service
-from mlopsproject.api.threads import leave
-def stuck(self, image):
+import time
+from mlopsproject.api.__main__ import leave, main
+from mlopsproject.api.routes import explain
+def stuck(*args):
     open("stuck", "w").close()
     time.sleep(120)
-Service.find_faces = stuck
-leave(main())
+explain.occlusion_map = stuck
+if __name__ == "__main__":
+    leave(main())
 """
 
 
-def test_a_picture_that_takes_for_ever_holds_up_neither_the_log_nor_the_end(start_server, tmp_path, face):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_thread_that_takes_for_ever_holds_up_neither_the_log_nor_the_end(start_server, tmp_path, face, workers):
     (tmp_path / "busy_server.py").write_text(BUSY, encoding="utf-8")
-    server = start_server(["busy_server"], shutdown_timeout_seconds=1, log_drain_seconds=60)
+    server = start_server(["busy_server"], shutdown_timeout_seconds=1, workers=workers)
     kept = server.predict(face).json()["faces"][0]["prediction_id"]
     with ThreadPoolExecutor(1) as pool:
-        address = f"http://127.0.0.1:{server.port}/predict/"
-        answer = pool.submit(httpx.post, address, files={"data": face}, data={"face": "all"}, timeout=60)
+        address = f"http://127.0.0.1:{server.port}/explain"
+        answer = pool.submit(httpx.post, address, files={"data": face}, timeout=60)
         deadline = time.monotonic() + 20
         while not (tmp_path / "stuck").exists():
             assert time.monotonic() < deadline

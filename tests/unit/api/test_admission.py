@@ -12,9 +12,22 @@ import httpx
 import pytest
 
 from mlopsproject.api.problems import ProblemError
+from mlopsproject.core.face_inputs import FaceOptions, read_faces
 
+#: How the form of a file begins.
+FILE = b'--x\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n'
 KEY = "kX7pQ2mN9vR4tY6wZ8aB"
 REPORT = "2026-01-31T23-30-00-000000Z-0123456789ab"
+
+
+def slow_faces(release):
+    """In place of `Service.read_faces`: waits until it is released, and finds nothing."""
+
+    async def read(content, options, spec):
+        await asyncio.to_thread(release.wait, 20)
+        return read_faces(content, FaceOptions("none"), spec)
+
+    return read
 
 
 @pytest.mark.parametrize("given", ["my-request.1:2/3", "A" * 128, "0"])
@@ -92,7 +105,7 @@ def test_beyond_the_queue_requests_are_refused_at_once(serve, face):
     client = serve(max_waiting=2)
     service = client.app.state.service
     release = threading.Event()
-    service.find_faces = lambda image: release.wait(20) and []
+    service.read_faces = slow_faces(release)
     results = []
 
     def ask():
@@ -121,7 +134,7 @@ def test_beyond_the_queue_requests_are_refused_at_once(serve, face):
 def test_work_that_takes_too_long_is_given_up(serve, face):
     client = serve(request_timeout_seconds=0.2)
     release = threading.Event()
-    client.app.state.service.find_faces = lambda image: release.wait(20) and []
+    client.app.state.service.read_faces = slow_faces(release)
     response = client.post("/predict/", files={"data": face}, data={"face": "all"})
     release.set()
     assert (response.status_code, response.json()["type"]) == (503, "timeout")
@@ -149,10 +162,10 @@ def test_a_request_that_does_not_arrive_is_given_up(serve):
 def test_a_bug_is_a_problem_too_and_tells_nothing(serve, face, caplog):
     client = serve()
 
-    def broken(image):
+    async def broken(*args):
         raise RuntimeError("secret")
 
-    client.app.state.service.find_faces = broken
+    client.app.state.service.read_faces = broken
     response = client.post("/predict/", files={"data": face}, data={"face": "all"})
     assert (response.status_code, response.json()["type"]) == (500, "internal")
     assert "secret" not in response.text
@@ -246,9 +259,11 @@ def test_bodies_of_all_requests_together_are_limited(serve, face):
 
     async def scene():
         gate = asyncio.Event()
-        large = [asyncio.create_task(ask_slowly(app, held_back(gate, bytes(900_000)))) for _ in range(2)]
+        large = [
+            asyncio.create_task(ask_slowly(app, held_back(gate, FILE + bytes(900_000 - len(FILE))))) for _ in range(2)
+        ]
         await until(lambda: service.held_bytes == 1_800_000)
-        refused = await ask_slowly(app, held_back(gate, bytes(900_000)))
+        refused = await ask_slowly(app, held_back(gate, FILE + bytes(900_000 - len(FILE))))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             answered = await client.post("/predict/", files={"data": face})
         gate.set()

@@ -72,15 +72,6 @@ def test_names_come_back_as_given_but_not_without_end(client, face):
     assert entries[2]["file"] == "x" * 255
 
 
-def test_the_pictures_of_a_batch_have_a_limit_together_that_bad_ones_count_towards(client, face, monkeypatch):
-    monkeypatch.setattr(scoring, "MAX_BATCH_PIXELS", 3 * 64 * 64)
-    files = [face, b"no", face[: len(face) // 2], face, face]
-    entries = post(client, [("x", content) for content in files]).json()["results"]
-    kinds = [entry["problem"] and (entry["problem"]["status"], entry["problem"]["type"]) for entry in entries]
-    assert kinds == [None, (400, "not_an_image"), (400, "truncated"), None, (413, "too_large")]
-    assert entries[4]["problem"]["detail"] == "The pictures of a batch may have 12,288 pixels together."
-
-
 def test_a_batch_that_ran_out_of_time_computes_no_further(serve, face, monkeypatch):
     begun = []
 

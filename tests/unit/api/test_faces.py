@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import numpy as np
 import pytest
 
-from mlopsproject.api import scoring
-from mlopsproject.api.pictures import cut_faces
 from mlopsproject.core.faces import crop
 from mlopsproject.core.predictor import Predictor
 
@@ -100,17 +97,13 @@ def test_many_boxes_are_scored_as_well(client, encode, two_faces):
     assert len(ask(client, encode(two_faces), boxes=json.dumps(boxes))["faces"]) == 40
 
 
-@pytest.mark.parametrize(("count", "in_thread"), [(4, False), (5, True)])
-def test_many_boxes_on_a_small_picture_do_not_hold_up_the_others(client, face, monkeypatch, count, in_thread):
-    threads = []
-
-    def cut(*args):
-        threads.append(threading.current_thread().name)
-        return cut_faces(*args)
-
-    monkeypatch.setattr(scoring, "cut_faces", cut)
+@pytest.mark.parametrize(("count", "in_helper"), [(4, False), (5, True)])
+def test_many_boxes_on_a_small_picture_do_not_hold_up_the_others(client, face, monkeypatch, count, in_helper):
+    service, asked = client.app.state.service, []
+    read = service.read_faces
+    monkeypatch.setattr(service, "read_faces", lambda *args: asked.append(args) or read(*args))
     assert len(ask(client, face, boxes=json.dumps([[0, 0, 60, 60]] * count))["faces"]) == count
-    assert [name.startswith("picture") for name in threads] == [in_thread]
+    assert bool(asked) == in_helper
 
 
 @pytest.mark.parametrize(

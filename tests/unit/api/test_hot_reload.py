@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from mlopsproject.core.face_inputs import FaceOptions, read_faces
 from mlopsproject.core.store import Store
 
 
@@ -128,12 +129,12 @@ def test_a_request_in_work_keeps_the_model_it_began_with(serve, store, face):
     service = client.app.state.service
     entered, release = threading.Event(), threading.Event()
 
-    def slow(image):
+    async def slow(content, options, spec):
         entered.set()
-        release.wait(20)
-        return []
+        await asyncio.to_thread(release.wait, 20)
+        return read_faces(content, FaceOptions("none"), spec)
 
-    service.find_faces = slow
+    service.read_faces = slow
     answers = []
     thread = threading.Thread(
         target=lambda: answers.append(client.post("/predict/", files={"data": face}, data={"face": "all"}).json())

@@ -11,6 +11,8 @@ import types
 import pytest
 
 from mlopsproject.api import logs
+from mlopsproject.api.routes import explain as explain_route
+from mlopsproject.core.explain import occlusion_map
 
 
 @pytest.fixture
@@ -82,7 +84,11 @@ def test_an_address_cannot_pretend_to_be_another_line(client, stream, layout):
 def test_what_goes_wrong_in_a_request_carries_its_id(serve, stream, face):
     client = serve(log_durability="off")
     logs.configure("INFO", "json")
-    client.app.state.service.find_faces = lambda image: 1 / 0
+
+    async def broken(*args):
+        return 1 / 0
+
+    client.app.state.service.read_faces = broken
     client.post("/predict/", files={"data": face}, data={"face": "all"}, headers={"X-Request-ID": "mine"})
     failed, answered = lines(stream)
     assert (failed["request_id"], failed["level"]) == ("mine", "ERROR")
@@ -90,16 +96,16 @@ def test_what_goes_wrong_in_a_request_carries_its_id(serve, stream, face):
     assert (answered["request_id"], answered["level"], answered["status"]) == ("mine", "WARNING", 500)
 
 
-def test_threads_of_a_request_log_with_its_id_as_well(serve, stream, face):
+def test_threads_of_a_request_log_with_its_id_as_well(serve, stream, face, monkeypatch):
     client = serve(log_durability="off")
     logs.configure("INFO", "json")
 
-    def find(image):
+    def explain(*args):
         logging.getLogger("mlopsproject.test").info("looking")
-        return []
+        return occlusion_map(*args)
 
-    client.app.state.service.find_faces = find
-    client.post("/predict/", files={"data": face}, data={"face": "all"}, headers={"X-Request-ID": "mine"})
+    monkeypatch.setattr(explain_route, "occlusion_map", explain)
+    client.post("/explain", files={"data": face}, headers={"X-Request-ID": "mine"})
     assert lines(stream)[0] | {"time": ""} == {
         "time": "",
         "level": "INFO",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlopsproject.api import service
+from mlopsproject.api import safe_fetch, service
 from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.routes import predict
 from mlopsproject.api.safe_fetch import FetchError
@@ -28,7 +28,7 @@ def web(monkeypatch, face):
             raise FetchError("too_large", "The picture has more than 10,000,000 bytes.")
         raise FetchError("bad_status", "The server answered 404.")
 
-    monkeypatch.setattr(predict, "fetch", fetch)
+    monkeypatch.setattr(safe_fetch, "fetch", fetch)
     return fetched
 
 

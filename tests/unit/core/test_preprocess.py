@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
 import zlib
 
 import numpy as np
@@ -18,7 +19,7 @@ from mlopsproject.core import picture_limits
 from mlopsproject.core.eight_bit import BACKGROUND
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.picture_limits import MAX_BYTES, MAX_SCANS
-from mlopsproject.core.preprocess import announced_pixels, decode_image, load_input, normalise, to_input
+from mlopsproject.core.preprocess import WEB_FORMATS, decode_image, load_input, normalise, to_input
 from mlopsproject.core.spec import InputSpec
 
 
@@ -158,8 +159,10 @@ def test_of_an_animation_the_first_frame_is_taken(file_format, encode):
         (b"just some text, renamed .jpg", "not_an_image"),
         (b"\x00" * 500, "not_an_image"),
         (b"%PDF-1.7 ...", "unsupported"),
-        (b"8BPS\0\1", "unsupported"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported"),
+        (b"8BPS\0\1", "truncated"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "truncated"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", "truncated"),
+        (b"\xff\x0a", "unsupported"),
         (b"\xff\xd8\xff\xe0", "truncated"),
         (b"\x89PNG\r\n\x1a\n", "truncated"),
         (b"GIF89a", "truncated"),
@@ -265,8 +268,8 @@ print(said, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
         ("RGBA", (7000, 7000), "PNG", {}, "too_large"),
         ("RGB", (7000, 7000), "PNG", {"transparency": (0, 0, 0)}, "too_large"),
         ("RGB", (7000, 7000), "WEBP", {"method": 0}, "too_large"),
-        ("CMYK", (1000, 49000), "JPEG", {}, "too_large"),
-        ("RGB", (1000, 49000), "JPEG", {"progressive": True}, "too_large"),
+        ("CMYK", (1020, 30000), "JPEG", {}, "RGB"),
+        ("RGB", (1020, 30000), "JPEG", {"progressive": True}, "RGB"),
         ("F", (7000, 7000), "TIFF", {"compression": "tiff_adobe_deflate", "strip_size": 10**9}, "too_large"),
     ],
 )
@@ -291,10 +294,42 @@ def test_a_picture_that_would_be_turned_in_too_much_memory_is_too_large(encode, 
     assert reason_of(encode(picture, exif=turned), max_pixels=64 * 64) == "too_large"
 
 
-def test_the_pixels_that_a_file_announces_are_known_before_it_is_decoded(encode, smooth_picture):
-    content = encode(smooth_picture(30, 20))
-    assert announced_pixels(content) == announced_pixels(content[:60]) == 600
-    assert announced_pixels(b"no picture") == 0
+def test_a_side_that_is_too_long_is_refused_from_the_header_alone(encode):
+    content = encode(Image.new("1", (30_001, 1)), "PNG")
+    assert reason_of(content) == "too_large"
+    assert decode_image(encode(Image.new("1", (30_000, 1)), "PNG")).size == (30_000, 1)
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "JPEG2000", "PPM", "ICO"])
+def test_formats_of_data_sets_are_read_only_where_they_are_wanted(encode, smooth_picture, file_format):
+    content = encode(smooth_picture(), file_format)
+    assert decode_image(content).size == (64, 64)
+    with pytest.raises(ImageError, match="use one of JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP") as caught:
+        decode_image(content, formats=WEB_FORMATS)
+    assert caught.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize("file_format", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_photos_of_phones_are_read(encode, smooth_picture, file_format, mode):
+    picture = smooth_picture(mode=mode)
+    found = decode_image(encode(picture, file_format, quality=95), formats=WEB_FORMATS).convert(mode)
+    assert np.abs(np.asarray(found).astype(int) - np.asarray(picture)).mean() < 6
+
+
+def test_no_size_of_a_picture_is_warned_of_or_remembered(recwarn):
+    for width in (9_500, 9_501, 9_502):
+        header = width.to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
+        chunk = b"IHDR" + header
+        content = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            assert reason_of(content + b"\0\0\0\0IDAT") == "too_large"
+    code = (
+        "import warnings, mlopsproject.core.preprocess\nprint([f[0] for f in warnings.filters if 'Bomb' in str(f[2])])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['ignore']"
 
 
 def test_the_largest_size_can_be_chosen(encode, smooth_picture):

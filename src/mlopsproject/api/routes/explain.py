@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from mlopsproject.api.openapi import picture_form, problems
 from mlopsproject.api.routes.common import info_of, json_response, service_of
-from mlopsproject.api.routes.direct import DirectRoute
 from mlopsproject.api.routes.predict import options_of, pictures_of
 from mlopsproject.api.scoring import check_type, find_and_cut
 from mlopsproject.api.uploads import read_form
@@ -17,11 +16,10 @@ from mlopsproject.core.schemas import ExplainResponse
 
 def add_routes(app: FastAPI) -> None:
     """Add the routes of this module."""
-    app.router.add_api_route(
+    app.add_api_route(
         "/explain",
         explain,
         methods=["POST"],
-        route_class_override=DirectRoute,
         response_model=ExplainResponse,
         responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=picture_form(),
@@ -36,7 +34,7 @@ async def explain(request: Request) -> Response:
     The map lies over `box`, the square around the face that the network saw. Explanations are not logged.
     """
     service, info = service_of(request), info_of(request)
-    form = await read_form(request.headers.get("content-type", ""), request.receive, max_files=1)
+    form = await read_form(request, max_files=1)
     (upload,) = pictures_of(form)
     check_type(upload)
     model = service.loaded_model()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from mlopsproject.api.openapi import ANSWER_EXAMPLE, FEEDBACK_LINK, picture_form, problems
-from mlopsproject.api.pictures import FaceOptions
+from mlopsproject.api.pictures import parse_options
 from mlopsproject.api.problems import ProblemError, invalid
 from mlopsproject.api.routes.common import info_of, json_response, service_of
 from mlopsproject.api.routes.direct import DirectRoute
-from mlopsproject.api.safe_fetch import FetchError, ForbiddenAddress, fetch
 from mlopsproject.api.scoring import check_type, predict_batch, predict_one
 from mlopsproject.api.uploads import Form, Upload, read_form
+from mlopsproject.core.face_inputs import FaceOptions
 from mlopsproject.core.schemas import BatchResponse, PredictResponse, UrlRequest
 
 
@@ -37,11 +39,10 @@ def add_routes(app: FastAPI) -> None:
             summary="Recognise one picture",
             include_in_schema=path.endswith("/"),
         )
-    app.router.add_api_route(
+    app.add_api_route(
         "/predict/batch",
         batch,
         methods=["POST"],
-        route_class_override=DirectRoute,
         response_model=BatchResponse,
         responses=errors,
         openapi_extra=picture_form(several=True),
@@ -65,7 +66,7 @@ async def predict(request: Request) -> Response:
     The top level repeats the largest face. With `face_search: not_found` no face was found and the whole picture was
     scored: trust the answer less.
     """
-    form = await read_form(request.headers.get("content-type", ""), request.receive, max_files=1)
+    form = await read_form(request, max_files=1)
     (upload,) = pictures_of(form)
     check_type(upload)
     options = options_of(form)
@@ -80,7 +81,7 @@ async def batch(request: Request) -> Response:
     A picture that cannot be used gets a problem in its entry and does not cost the others.
     """
     service = service_of(request)
-    form = await read_form(request.headers.get("content-type", ""), request.receive, service.settings.max_files)
+    form = await read_form(request, service.settings.max_files)
     uploads = pictures_of(form)
     return json_response(await predict_batch(service, uploads, options_of(form), info_of(request)))
 
@@ -92,20 +93,24 @@ async def from_url(request: Request, body: UrlRequest) -> Response:
     """
     service = service_of(request)
     settings = service.settings
+    # It takes a while to load, for which only those pay who need it.
+    safe_fetch = await asyncio.to_thread(import_module, "mlopsproject.api.safe_fetch")
     # Until the answer: pictures from elsewhere take memory, but no part of `MAX_WAITING_MB`.
     with service.fetching():
         try:
-            content = await fetch(body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds)
-        except FetchError as error:
-            raise ProblemError(_fetch_status(error), error.reason, error.message) from None
+            content = await safe_fetch.fetch(
+                body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds
+            )
+        except safe_fetch.FetchError as error:
+            raise ProblemError(_fetch_status(error.reason), error.reason, error.message) from None
         options = FaceOptions(body.face)
         return json_response(await predict_one(service, content, options, info_of(request), source="url"))
 
 
-def _fetch_status(error: FetchError) -> int:
-    if isinstance(error, ForbiddenAddress) or error.reason == "bad_url":
+def _fetch_status(reason: str) -> int:
+    if reason in ("bad_url", "forbidden_address", "forbidden_port"):
         return 422
-    return 413 if error.reason == "too_large" else 502
+    return 413 if reason == "too_large" else 502
 
 
 def pictures_of(form: Form) -> list[Upload]:
@@ -130,4 +135,4 @@ def options_of(form: Form) -> FaceOptions:
     Raises:
         ProblemError: if it says something impossible.
     """
-    return FaceOptions.parse(form.fields.get("face"), form.fields.get("boxes"))
+    return parse_options(form.fields.get("face"), form.fields.get("boxes"))

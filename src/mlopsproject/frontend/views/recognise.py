@@ -12,7 +12,7 @@ from mlopsproject.frontend.pictures import Picture, from_address, heat_layer
 from mlopsproject.frontend.settings import FrontendSettings
 
 _UPLOAD, _CAMERA, _ADDRESS = "Upload", "Camera", "Web address"
-_TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "gif"]
+_TYPES = ["jpg", "jpeg", "png", "webp", "heic", "avif", "bmp", "gif"]
 
 
 def page() -> None:

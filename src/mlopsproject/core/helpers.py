@@ -1,0 +1,195 @@
+"""Helper processes, which work on pictures under limits of memory and time that the operating system keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from mlopsproject.core.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_thresholds
+from mlopsproject.core.errors import ImageError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+#: A helper is replaced after this many pictures: some decoders leak.
+_TASKS: Final = 500
+#: Of other processes, so that the one that answers goes first.
+_NICENESS: Final = 5
+_MB: Final = 1_000_000
+_starting = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost.
+
+    Attributes:
+        memory_mb: beyond what a helper has anyway, in MB.
+        cpu_seconds: of computing; the kernel counts them.
+        seconds: that pass.
+    """
+
+    memory_mb: int
+    cpu_seconds: int
+    seconds: float
+
+
+#: For jobs, whose pictures are their user's own.
+WIDE: Final = Limits(memory_mb=2_000, cpu_seconds=60, seconds=120)
+
+
+class Helpers:
+    """A few helper processes. They start with the first call; one that dies is replaced.
+
+    Args:
+        count: processes.
+        limits: for each picture.
+    """
+
+    def __init__(self, count: int, limits: Limits) -> None:
+        self._count = count
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._pool: ProcessPool | None = None
+
+    def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call a function of a module in a helper, and wait.
+
+        Raises:
+            ImageError: `too_costly` or `truncated` if the helper ends over it, and what the function raises.
+            BrokenProcessPool: if no helper can be started.
+        """
+        with self._explained():
+            try:
+                return self._submit(function, *args, **kwargs).result()
+            except BrokenProcessPool:
+                # A helper died between two calls, which costs all that wait their pool.
+                return self._submit(function, *args, **kwargs).result()
+
+    async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """As `run`, without blocking the event loop. A call that is cancelled ends its helper."""
+        with self._explained():
+            try:
+                return await asyncio.wrap_future(self._submit(function, *args, **kwargs))
+            except BrokenProcessPool:
+                return await asyncio.wrap_future(self._submit(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """End all helpers, whatever they do."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.stop()  # type: ignore[no-untyped-call]
+                self._pool.join()
+                self._pool = None
+
+    def _submit(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        with self._lock:
+            if self._pool is None or not self._pool.active:
+                self._pool = ProcessPool(self._count, _TASKS, _prepare, context=_Context())
+                # Otherwise a process that multiprocessing started would wait for its helpers at its end.
+                Finalize(None, self.close, exitpriority=100)
+            call = (self._limits, function, args, kwargs)
+            return self._pool.schedule(_within_limits, args=call, timeout=self._limits.seconds)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        limits = self._limits
+        try:
+            yield
+        except MemoryError:
+            raise ImageError("too_costly", f"The picture takes more than {limits.memory_mb} MB of memory.") from None
+        except TimeoutError:
+            raise ImageError("too_costly", f"The picture takes longer than {limits.seconds:g} s.") from None
+        except ProcessExpired as error:
+            if error.exitcode == -signal.SIGXCPU:
+                said = f"The picture takes more than {limits.cpu_seconds} s of computing."
+                raise ImageError("too_costly", said) from None
+            # Decoders in C end so where Python's raise an error.
+            raise ImageError("truncated", "The picture makes its decoder crash.") from None
+
+
+class _Process(SpawnProcess):
+    """Starts without the running program: importing that again may cost seconds, or start it a second time."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
+        with _starting:
+            main = sys.modules["__main__"]
+            saved = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+            main.__spec__ = None
+            main.__dict__.pop("__file__", None)
+            try:
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                main.__dict__.update(saved)
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+def _prepare() -> None:
+    """Make a new process a helper."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with_parent, args=(parent.sentinel,), daemon=True).start()
+    os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Decoders in C print what strangers make them say.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    set_thresholds({MMAP_THRESHOLD: 512 << 10, TRIM_THRESHOLD: 1 << 20})
+    # Every picture needs it: no part of what one may take.
+    import mlopsproject.core.preprocess  # noqa: F401
+
+
+def _end_with_parent(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _within_limits(limits: Limits, function: Callable[..., _T], args: Any, kwargs: Any) -> _T:
+    """Call a function; the kernel gives this process no more memory, and ends it after too much computing."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + limits.cpu_seconds + 1
+    with _limited(resource.RLIMIT_CPU, seconds), _limited(resource.RLIMIT_DATA, _data_bytes() + limits.memory_mb * _MB):
+        try:
+            return function(*args, **kwargs)
+        except ImageError as error:
+            problem = ImageError(error.reason, error.message)
+    # Not the error itself: its traceback holds the picture, until the next one is done.
+    raise problem
+
+
+@contextlib.contextmanager
+def _limited(what: int, soft: int) -> Iterator[None]:
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, (hard, hard))
+
+
+def _data_bytes() -> int:
+    """Private memory that this process has, which is what Linux limits; elsewhere nothing is known."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 1 << 40
+    return int(status.partition("VmData:")[2].split()[0]) << 10
