@@ -223,7 +223,7 @@ def test_other_ports_are_forbidden(port: int) -> None:
         "http://", "http:///face.png", "http://:80/", "http://user@faces.example/", "http://user:pw@faces.example/",
         "http://93.184.215.14\\@127.0.0.1/", "http://[fe80::1%25eth0]/", "http://[::1", "http://0177.0.0.1/",
         "http://%31%32%37.0.0.1/", "http://①②⑦.⓪.⓪.①/", "http://faces\r\nHost: x.example/", "http://xn--\u2025/",
-        "http://a b/", "//faces.example/", f"http://faces.example/{'x' * 70_000}",
+        "http://a b/", "http://93.184.215.14:\u0668\u0660/", "//faces.example/", f"http://faces.example/{'x' * 70_000}",
     ],
 )  # fmt: skip
 def test_what_is_no_plain_http_address_is_refused_unresolved(url: str) -> None:

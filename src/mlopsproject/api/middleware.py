@@ -37,6 +37,8 @@ _ARRIVES: Final = 1
 _WORKED_ON: Final = 2
 #: Requests that may be arriving, for each that may be worked on.
 _ARRIVING: Final = 8
+#: Seconds by which the wall clock may drift before it counts as set.
+_JUMP: Final = 2.0
 #: Said of a caller that went away before its answer, as nginx does.
 _GONE: Final = 499
 
@@ -60,7 +62,9 @@ class RequestMiddleware:
         self._max_body = settings.max_body_bytes
         self._seconds = settings.request_timeout_seconds
         self._rate: RateLimitItem | None = parse(settings.rate_limit) if settings.rate_limit else None
-        self._limiter = FixedWindowRateLimiter(MemoryStorage()) if self._rate else None
+        self._storage = MemoryStorage()
+        self._limiter = FixedWindowRateLimiter(self._storage)
+        self._clock = _clock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or pass on what is none."""
@@ -112,14 +116,8 @@ class RequestMiddleware:
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
         """Refuse too frequent callers, those without the key, and bodies that say they are too large."""
-        if self._limiter is not None and self._rate is not None:
-            caller = scope["client"][0] if scope.get("client") else ""
-            if not self._limiter.hit(self._rate, caller):
-                reset = self._limiter.get_window_stats(self._rate, caller).reset_time
-                seconds = max(1, round(reset - time.time()))
-                raise ProblemError(
-                    429, "too_many", f"No more than {self._rate}; try again.", {"Retry-After": str(seconds)}
-                )
+        if self._rate is not None:
+            self._check_rate(self._rate, scope["client"][0] if scope.get("client") else "")
         # After the rate, which also limits how often keys can be tried.
         if self._key is not None and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
             raise ProblemError(
@@ -128,6 +126,16 @@ class RequestMiddleware:
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             raise exchange.too_large()
+
+    def _check_rate(self, rate: RateLimitItem, caller: str) -> None:
+        if abs(_clock() - self._clock) > _JUMP:
+            # The limiter's windows end by the wall clock: set back, it would lock callers out until then.
+            self._storage.reset()
+            self._clock = _clock()
+        if not self._limiter.hit(rate, caller):
+            reset = self._limiter.get_window_stats(rate, caller).reset_time
+            seconds = max(1, round(reset - time.time()))
+            raise ProblemError(429, "too_many", f"No more than {rate}; try again.", {"Retry-After": str(seconds)})
 
     async def _work(self, scope: Scope, exchange: _Exchange) -> None:
         """Serve a request that takes work, unless there are too many, within its time."""
@@ -253,6 +261,11 @@ class _Exchange:
     def too_large(self) -> ProblemError:
         """The answer to a body beyond the limit."""
         return ProblemError(413, "too_large", f"The request has more than {self._max_body:,} bytes.")
+
+
+def _clock() -> float:
+    """What the wall clock is ahead of one that nobody sets, in seconds."""
+    return time.time() - time.monotonic()
 
 
 def is_trusted(scope: Scope, service: Service) -> bool:

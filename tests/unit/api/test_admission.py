@@ -182,6 +182,17 @@ def test_answers_that_cannot_be_kept_are_refused(serve, face, tmp_path):
     assert response.headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_locks_nobody_out(serve, monkeypatch, hours):
+    client = serve(rate_limit="2/minute")
+    statuses = [client.get("/model").status_code for _ in range(3)]
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + hours * 3600)
+    responses = [client.get("/model") for _ in range(3)]
+    assert statuses == [response.status_code for response in responses] == [200, 200, 429]
+    assert int(responses[-1].headers["retry-after"]) <= 60
+
+
 def test_keys_cannot_be_tried_beyond_the_rate(serve):
     client = serve(rate_limit="3/minute", api_key=KEY)
     statuses = [client.get("/model", headers={"X-API-Key": f"{KEY[:-1]}{n}"}).status_code for n in range(5)]

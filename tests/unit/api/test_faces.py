@@ -116,6 +116,8 @@ def test_many_boxes_on_a_small_picture_do_not_hold_up_the_others(client, face, m
         [[0, 0, 10, -5]],
         [[0, 0, 10]],
         [[0, 0, 10, 10.5]],
+        [[True, 0, 10, 10]],
+        [[0, 0, 10, "10"]],
         [["a", 0, 10, 10]],
         [[0, 0, 10, 10**30]],
         [],

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import types
 
 import pytest
@@ -139,3 +141,11 @@ def test_uvicorn_speaks_through_the_same_handler(stream):
     logs.configure("INFO", "json")
     logging.getLogger("uvicorn.error").info("Started")
     assert [line["message"] for line in lines(stream)] == ["Started"]
+
+
+def test_warnings_of_libraries_keep_the_format():
+    code = "import warnings; from mlopsproject.api import logs; logs.configure('INFO', 'json'); warnings.warn('odd')"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    line = json.loads(said)
+    assert (line["level"], line["logger"]) == ("WARNING", "py.warnings")
+    assert "odd" in line["message"]
