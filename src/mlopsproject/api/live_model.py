@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from anyio import CapacityLimiter
 
 from mlopsproject.api.metrics import Metrics, ModelMetrics
@@ -107,10 +106,7 @@ class LiveModel:
         return None if self.current is not None and name == self.current.version else self._open()
 
     def _open(self) -> Predictor:
-        predictor = Predictor(resolve_bundle(self._uri, self._store), self._precision)
-        shape = predictor.spec.input
-        predictor.logits(np.zeros((1, shape.channels, shape.size, shape.size), np.uint8))
-        return predictor
+        return Predictor(resolve_bundle(self._uri, self._store), self._precision)
 
     def _take(self, predictor: Predictor) -> None:
         self.current = LoadedModel(predictor, self._metrics.of_model(predictor.spec, predictor.precision))

@@ -148,8 +148,8 @@ def open_bundle(path: str | Path, verify: bool = True) -> Bundle:
 
     Args:
         path: the folder.
-        verify: compare every file with its hash; otherwise only look that it is there, and accept a folder that is
-            not sealed yet (its spec has no name).
+        verify: compare every file with its hash, and see that there are no others; otherwise only look that it is
+            there, and accept a folder that is not sealed yet (its spec has no name).
 
     Raises:
         BundleError: for a folder that is no bundle, a bundle of a newer version, or a missing or changed file.
@@ -162,7 +162,19 @@ def open_bundle(path: str | Path, verify: bool = True) -> Bundle:
             raise BundleError(f"Bundle {folder} is damaged: {name} is missing.", _AGAIN)
         if verify and sha256_file(item) != expected:
             raise BundleError(f"Bundle {folder} is damaged: {name} is not the file that was sealed.", _AGAIN)
+    if verify:
+        _check_nothing_else(folder, spec)
     return Bundle(folder, spec)
+
+
+def _check_nothing_else(folder: Path, spec: ModelSpec) -> None:
+    """Refuse what nobody vouches for: links, and files beside those that the spec lists, such as weights outside."""
+    for item in sorted(folder.rglob("*")):
+        name = item.relative_to(folder).as_posix()
+        if item.is_symlink():
+            raise BundleError(f"Bundle {folder} is damaged: {name} is a link.", _AGAIN)
+        if not item.is_dir() and name not in spec.files and name != SPEC_FILE:
+            raise BundleError(f"Bundle {folder} is damaged: its spec does not list {name}.", "Remove the file.")
 
 
 def parse_spec(text: str | bytes, source: str, *, draft: bool = False) -> ModelSpec:

@@ -16,7 +16,7 @@ from mlopsproject.core.bundle import Bundle, open_bundle
 from mlopsproject.core.errors import BundleError, first_line
 from mlopsproject.core.preprocess import ImageSource, load_input, normalise
 from mlopsproject.core.resolve import resolve_bundle
-from mlopsproject.core.spec import ModelSpec, Precision
+from mlopsproject.core.spec import InputSpec, ModelSpec, Precision
 from mlopsproject.core.store_files import DEFAULT_STORE
 
 
@@ -48,7 +48,8 @@ class Predictor:
         threads: CPU threads of one inference. More processes scale better than more threads.
 
     Raises:
-        BundleError: if the bundle lacks that precision, or its network does not fit its spec.
+        BundleError: if the bundle lacks that precision, its network does not fit its spec, answers with values that are
+            not finite or do not sum to 1, or differently alone and in a batch.
     """
 
     def __init__(self, bundle: Bundle, precision: Precision | None = None, *, threads: int = 1) -> None:
@@ -60,6 +61,7 @@ class Predictor:
         self.temperature = fitted.temperature
         self.abstain_threshold = fitted.abstain_threshold
         _check_network(self._session, self.spec, bundle.path)
+        self._check_answers()
 
     @classmethod
     def load(
@@ -195,6 +197,26 @@ class Predictor:
         scaled /= scaled.sum(axis=1, keepdims=True)
         return scaled
 
+    def _check_answers(self) -> None:
+        """Refuse a network that answers generated pictures with something else than a number for each class."""
+        pictures, problem = generated_pictures(self.spec.input), ""
+        try:
+            logits, embedding = self.logits(pictures)
+            single = np.concatenate([self.logits(picture[None])[0] for picture in pictures])
+        except Exception as error:  # of ONNX Runtime's own types
+            raise BundleError(f"The network of {self.bundle.path} cannot be run ({first_line(error)}).") from error
+        if logits.shape != (len(pictures), len(self.spec.classes)):
+            problem = f"gives {logits.shape[-1]} values for {len(self.spec.classes)} classes"
+        elif not (np.isfinite(logits).all() and np.isfinite(embedding).all()):
+            problem = "gives values that are not finite"
+        elif not np.allclose((probabilities := self.probabilities(logits)).sum(axis=1), 1):
+            problem = "gives probabilities that do not sum to 1"
+        elif not np.allclose(self.probabilities(single), probabilities, atol=1e-3):
+            problem = "answers differently alone and in a batch"
+        if problem:
+            name = self.model_version or self.bundle.path
+            raise BundleError(f"Bundle {name} {problem} ({self.precision}).", "Train or export it again.")
+
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         values = normalise(images, self.spec.input.mean, self.spec.input.std)
         logits, embedding = self._session.run(["logits", "embedding"], {"image": values})
@@ -207,6 +229,21 @@ class Predictor:
             f"Predictor({name!r}, precision={self.precision!r}, classes={list(self.spec.classes)}, "
             f"input={channels}x{size}x{size})"
         )
+
+
+def generated_pictures(spec: InputSpec) -> NDArray[np.uint8]:
+    """Black, white, noise, a gradient and a blob: uint8 `[5, C, size, size]`."""
+    ramp = np.linspace(0, 255, spec.size)
+    distance = np.hypot(*np.meshgrid(ramp - 127.5, ramp - 127.5))
+    flat = (spec.size, spec.size)
+    drawn = [
+        np.zeros(flat),
+        np.full(flat, 255),
+        np.random.default_rng(0).uniform(0, 255, flat),
+        np.broadcast_to(ramp, flat),
+        np.clip(255 - 2 * distance, 0, 255),
+    ]
+    return np.repeat(np.stack(drawn).astype(np.uint8)[:, None], spec.channels, axis=1)
 
 
 def _open_session(model: Path, threads: int) -> ort.InferenceSession:

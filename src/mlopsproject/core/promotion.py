@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlopsproject.core.alias_history import previous
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import BundleError, StoreError, nearest
-from mlopsproject.core.predictor import Predictor
+from mlopsproject.core.predictor import Predictor, generated_pictures
 from mlopsproject.core.resolve import resolve_bundle
-from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.store import Store
 from mlopsproject.core.store_files import DEFAULT_STORE
 
@@ -96,47 +94,18 @@ def roll_back(alias: str = "production", store: str | Path = DEFAULT_STORE, to: 
 
 
 def check_bundle(bundle: Bundle) -> tuple[str, ...]:
-    """Run every precision of a bundle on generated pictures.
+    """Load every precision of a bundle, which runs it on generated pictures.
 
     Returns:
         The precisions tested.
 
     Raises:
-        BundleError: if one cannot run, gives probabilities that are not finite or do not sum to 1, answers differently
-            when asked twice or in a batch, or gives every picture the same answer.
+        BundleError: if one cannot be loaded, or gives every picture the same answer.
     """
-    pictures = _generated_pictures(bundle.spec.input)
+    pictures = generated_pictures(bundle.spec.input)
     for precision in bundle.spec.precisions:
-        predictor = Predictor(bundle, precision)
-        logits, embedding = predictor.logits(pictures)
-        single = np.concatenate([predictor.logits(pictures[row : row + 1])[0] for row in range(len(pictures))])
-        probabilities = predictor.probabilities(logits)
-        problem = ""
-        if not (np.isfinite(logits).all() and np.isfinite(embedding).all()):
-            problem = "gives values that are not finite"
-        elif logits.shape != (len(pictures), len(bundle.spec.classes)):
-            problem = f"gives {logits.shape[1]} values for {len(bundle.spec.classes)} classes"
-        elif not np.allclose(probabilities.sum(axis=1), 1):
-            problem = "gives probabilities that do not sum to 1"
-        elif not np.allclose(predictor.probabilities(single), probabilities, atol=1e-3):
-            problem = "answers differently alone and in a batch"
-        elif np.ptp(logits, axis=0).max() == 0:
-            problem = "gives every picture the same answer"
-        if problem:
-            raise BundleError(f"Bundle {bundle.name} {problem} ({precision}).", "Train or export it again.")
+        logits, _ = Predictor(bundle, precision).logits(pictures)
+        if np.ptp(logits, axis=0).max() == 0:
+            problem = f"Bundle {bundle.name} gives every picture the same answer ({precision})."
+            raise BundleError(problem, "Train or export it again.")
     return tuple(bundle.spec.precisions)
-
-
-def _generated_pictures(spec: InputSpec) -> NDArray[np.uint8]:
-    """Black, white, noise, a gradient and a blob: uint8 `[5, C, size, size]`."""
-    ramp = np.linspace(0, 255, spec.size)
-    distance = np.hypot(*np.meshgrid(ramp - 127.5, ramp - 127.5))
-    flat = (spec.size, spec.size)
-    drawn = [
-        np.zeros(flat),
-        np.full(flat, 255),
-        np.random.default_rng(0).uniform(0, 255, flat),
-        np.broadcast_to(ramp, flat),
-        np.clip(255 - 2 * distance, 0, 255),
-    ]
-    return np.repeat(np.stack(drawn).astype(np.uint8)[:, None], spec.channels, axis=1)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Final = 1
 Precision = Literal["fp32", "int8"]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _plain(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a class's name is text that can be printed")
+    return name
+
+
+#: It stands in answers, metrics, tables and file names.
+_ClassName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
 
 
 class _Strict(BaseModel):
@@ -24,8 +37,8 @@ class InputSpec(_Strict):
     size: int = Field(ge=8, le=1024)
     channels: Literal[1, 3] = 1
     resize_filter: ResizeFilter = "bilinear"
-    mean: tuple[float, ...] = (0.5,)
-    std: tuple[float, ...] = (0.25,)
+    mean: tuple[_Finite, ...] = (0.5,)
+    std: tuple[_Finite, ...] = (0.25,)
 
     @model_validator(mode="after")
     def _lengths_match(self) -> Self:
@@ -40,14 +53,14 @@ class PrecisionSpec(_Strict):
     """One exported network file and what was fitted for it on validation images only."""
 
     file: str
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
     abstain_threshold: float = Field(default=0.0, ge=0, le=1)
 
 
 class Histogram(_Strict):
     """Reference distribution of one image statistic over the validation images."""
 
-    edges: tuple[float, ...]
+    edges: tuple[_Finite, ...]
     counts: tuple[int, ...]
 
     @model_validator(mode="after")
@@ -62,7 +75,7 @@ class ModelSpec(_Strict):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = ""
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[_ClassName, ...] = Field(min_length=2, max_length=1000)
     input: InputSpec
     precisions: dict[Precision, PrecisionSpec]
     default_precision: Precision = "fp32"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mlopsproject.core.bundle import seal_bundle
+from mlopsproject.core.errors import BundleError
 from mlopsproject.core.face_inputs import FaceOptions, read_faces
+from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.store import Store
 
 
@@ -195,3 +201,27 @@ def test_looking_does_not_hold_up_the_event_loop(serve, store):
     client.portal.call(watch)
     assert client.app.state.service.model.current.version == second.name
     assert longest < 1
+
+
+def test_a_model_that_answers_with_no_numbers_never_answers(serve, store, face, tmp_path):
+    """Moved to by hand, past promotion's own test."""
+    import onnx
+    from onnx import numpy_helper
+
+    store, (first, second) = store
+    client = start(serve, store)
+    staging = shutil.copytree(second.path, tmp_path / "staging")
+    for name in (entry.file for entry in second.spec.precisions.values()):
+        model = onnx.load(staging / name)
+        head = next(item for item in model.graph.initializer if item.name == "head")
+        head.CopyFrom(numpy_helper.from_array(np.full((8, 5), np.nan, np.float32), "head"))
+        onnx.save(model, staging / name)
+    broken = seal_bundle(staging, second.spec, Path(store.uri), "broken")
+    store.set_alias("production", broken.name)
+    look(client)
+    assert ask(client, face)["model_version"] == first.name
+    ready = client.get("/ready").json()
+    assert (ready["status"], ready["checks"]["model"]) == ("degraded", "not_replaced")
+    assert "values that are not finite" in ready["details"]["model"]
+    with pytest.raises(BundleError, match="not finite"):
+        Predictor.load(broken.name, store=store.uri)

@@ -16,7 +16,7 @@ from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.uploads import Form, read_form
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-NAME = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="%"), min_size=1, max_size=40)
+NAME = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="%\\"), min_size=1, max_size=40)
 CONTENT = st.binary(max_size=300) | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\r\n\r\n", b"--x--", b"\r\n--x\r\n"])
 TYPE = st.sampled_from(["image/jpeg", "application/octet-stream", "text/plain"])
 

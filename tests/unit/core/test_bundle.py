@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mlopsproject.core import files
-from mlopsproject.core.bundle import is_bundle_name, open_bundle, seal_bundle
+from mlopsproject.core.bundle import content_hash, is_bundle_name, open_bundle, parse_spec, seal_bundle
 from mlopsproject.core.errors import BundleError, UserError
 from mlopsproject.core.spec import InputSpec, ModelSpec, PrecisionSpec
+from mlopsproject.core.store import Store
 
 
 @pytest.fixture
@@ -193,3 +194,40 @@ def test_asking_for_what_a_bundle_lacks_lists_what_it_has(tiny_bundle):
         tiny_bundle.file("plots.png")
     with pytest.raises(BundleError, match="no precision 'int4' \\(it has fp32, int8\\)"):
         tiny_bundle.model_file("int4")
+
+
+def test_a_file_that_the_spec_does_not_list_is_refused(make_bundle, tmp_path):
+    bundle = make_bundle(tmp_path)
+    (bundle.path / "weights.bin").write_bytes(b"of somebody")
+    with pytest.raises(BundleError, match=r"its spec does not list weights\.bin"):
+        open_bundle(bundle.path)
+    with pytest.raises(BundleError, match=r"weights\.bin"):
+        Store(tmp_path / "store").publish(bundle.path)
+
+
+def test_a_link_in_a_bundle_is_refused_whatever_it_leads_to(make_bundle, tmp_path):
+    bundle = make_bundle(tmp_path)
+    model = bundle.model_file("fp32")
+    model.rename(tmp_path / "elsewhere.onnx")
+    model.symlink_to(tmp_path / "elsewhere.onnx")
+    with pytest.raises(BundleError, match=r"\.onnx is a link"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("classes", ["angry", "\ud800"]),
+        ("classes", ["angry", "a\nb"]),
+        ("classes", ["angry", ""]),
+        ("precisions", {"fp32": {"file": "model.onnx", "temperature": 1e308}}),
+        ("precisions", {"fp32": {"file": "model.onnx", "temperature": 1e-300}}),
+    ],
+)
+def test_a_spec_with_values_that_cannot_be_used_is_refused(make_bundle, tmp_path, key, value):
+    bundle = make_bundle(tmp_path)
+    document = json.loads((bundle.path / "spec.json").read_text())
+    document[key] = value
+    document["name"] = f"evil-{content_hash(document)}"
+    with pytest.raises(BundleError, match=key):
+        parse_spec(json.dumps(document), "spec.json")
