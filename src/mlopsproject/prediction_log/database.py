@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import URL, Connection, Engine, Insert, Table, column, create_engine, event, select, table
+from sqlalchemy import URL, Connection, Engine, Insert, Table, column, create_engine, event, false, select, table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DatabaseError,
@@ -174,8 +174,11 @@ class Database:
         if self.revision() < HEAD:
             raise NotMigrated(f"The database {shown(self.url)} has the log's tables of an older version.", MIGRATE)
 
-    def check_writable(self) -> None:
-        """See that rows could be written: as `check`, and SQLite is not locked and has room for a while.
+    def check_writable(self, *, has_failed: bool = False) -> None:
+        """See that rows could be written: as `check`, and SQLite is not locked by another writer.
+
+        Args:
+            has_failed: rows could not be written before; see that there is room on SQLite's disk, too.
 
         Raises:
             LogUnavailable: if not.
@@ -184,8 +187,12 @@ class Database:
         if not self.is_sqlite:
             return
         with self.transaction() as connection:
-            # SQLite locks when something is written.
-            connection.execute(_versions.update().values(version_num=_versions.c.version_num))
+            # Takes the writer's lock, and writes nothing.
+            connection.execute(_versions.update().values(version_num="").where(false()))
+        if has_failed:
+            self._check_room()
+
+    def _check_room(self) -> None:
         try:
             with tempfile.TemporaryFile(dir=Path(str(self.url.database)).parent) as stream:
                 stream.write(bytes(_ROOM))

@@ -102,9 +102,9 @@ class PredictionLog:
         self._check_size()
         self._written.insert(records)
 
-    def _check(self) -> None:
+    def _check(self, has_failed: bool) -> None:
         self._check_size()
-        self._written.check_writable()
+        self._written.check_writable(has_failed=has_failed)
 
     def _check_size(self) -> None:
         size = self._queue().bytes

@@ -1,4 +1,4 @@
-"""Taking over the rows that versions before 0.2 left in a spool: files of one checksummed JSON document per line."""
+"""Taking over the rows of a spool, which came before SQLite: files of one checksummed JSON document per line."""
 
 from __future__ import annotations
 

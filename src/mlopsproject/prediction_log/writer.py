@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.errors import LogUnavailable, RowsRefused
@@ -22,6 +22,7 @@ WRITE_TIMEOUT: Final = 15.0
 _RETRY_SECONDS: Final = 0.5
 _IDLE_SECONDS: Final = 5.0
 logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,10 @@ class Writer:
 
     Args:
         insert: commits records, all or none; called in one thread.
-        check: sees whether records could be committed; likewise.
+        check: sees whether records could be committed, knowing whether they could not before; likewise.
     """
 
-    def __init__(self, insert: Callable[[Sequence[Record]], None], check: Callable[[], None]) -> None:
+    def __init__(self, insert: Callable[[Sequence[Record]], None], check: Callable[[bool], None]) -> None:
         self._insert = insert
         self._check = check
         self._waiting: list[_Entry] = []
@@ -121,7 +122,8 @@ class Writer:
             await self._look()
 
     async def _look(self) -> None:
-        before, self.failure = self.failure, await self._attempt(self._check)
+        before = self.failure
+        self.failure = await self._attempt(self._check, before is not None)
         if self.failure is None and before is not None:
             logger.info("The prediction log can keep rows again.")
 
@@ -141,10 +143,10 @@ class Writer:
             if not entry.outcome.done():
                 entry.outcome.set_result(failure)
 
-    async def _attempt(self, function: Callable[..., None], *args: Sequence[Record]) -> LogUnavailable | None:
+    async def _attempt(self, function: Callable[[_T], None], argument: _T) -> LogUnavailable | None:
         self._busy_since = time.monotonic()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+            await asyncio.get_running_loop().run_in_executor(self._thread, function, argument)
         except LogUnavailable as error:
             failure = error
         except Exception as error:

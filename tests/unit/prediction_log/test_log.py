@@ -26,7 +26,7 @@ from mlopsproject.prediction_log.tables import feedback
 DOWN = "postgresql://me@127.0.0.1:1/log"
 
 
-def full(*_: Any) -> None:
+def full(*_: Any, **__: Any) -> None:
     raise DatabaseDown("No space left.", "Free some.")
 
 
@@ -139,6 +139,21 @@ def test_a_locked_database_is_never_said_to_be_fine(
         wait_for(lambda: state(running) == "ok")
         running.write(row)
     assert stored(database) == ids([row])
+
+
+def test_looking_whether_rows_could_be_written_writes_nothing(
+    settings: LogSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_IDLE_SECONDS", 0.01)
+    log = Path(f"{settings.url.database}-wal")
+    with running_log(settings) as running:
+        running.write(make_row())
+        before = log.stat()
+        looks: list[int] = []
+        check = Database.check_writable
+        monkeypatch.setattr(Database, "check_writable", lambda self, **how: looks.append(1) or check(self, **how))
+        wait_for(lambda: len(looks) > 5)
+        assert (log.stat().st_size, log.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

@@ -32,7 +32,7 @@ class MemoryDatabase:
             raise RowsRefused("The database does not take a row.")
         self.groups.append(list(records))
 
-    def check(self) -> None:
+    def check(self, has_failed: bool) -> None:
         if self.failure is not None:
             raise self.failure
 
