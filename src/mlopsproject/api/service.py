@@ -22,7 +22,7 @@ from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import StoreError
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_faces
 from mlopsproject.core.faces import FaceFinder
-from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.helpers import NARROW, Helpers
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog, prepare
@@ -33,9 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: Threads for explanations and for many faces; processes, not threads, make a server faster.
 _THREADS: Final = 2
-#: Helper processes for pictures that are not cheap, and what each may cost: what the largest that are taken need.
+#: Helper processes for pictures that are not cheap.
 _HELPERS: Final = 1
-LIMITS: Final = Limits(memory_mb=320, cpu_seconds=5, seconds=15)
 #: Pictures that are fetched from elsewhere at a time.
 _MAX_FETCHING: Final = 16
 #: Seconds between two looks at the log and the queue for the metrics that other workers show.
@@ -83,7 +82,7 @@ class Service:
         self.held_bytes = 0
         self.max_held_bytes = settings.max_waiting_bytes
         self._log: PredictionLog | None = None
-        self._helpers = Helpers(_HELPERS, LIMITS)
+        self._helpers = Helpers(_HELPERS, NARROW)
         self._threads = CapacityLimiter(_THREADS)
         seconds = settings.request_timeout_seconds
         self._log_questions = Questions("prediction log", seconds)
@@ -149,7 +148,7 @@ class Service:
         """Decode a picture and cut its faces out, see `core.face_inputs.read_faces`, in a helper process.
 
         Raises:
-            ImageError: if the picture cannot be used, or costs more than `LIMITS`.
+            ImageError: if the picture cannot be used, or costs more than `helpers.NARROW`.
             ProblemError: if no helper can be started.
         """
         try:

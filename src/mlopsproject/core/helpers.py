@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
-import resource
 import signal
 import sys
 import threading
@@ -14,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -24,6 +21,10 @@ from pebble import ProcessExpired, ProcessPool
 
 from mlopsproject.core.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_thresholds
 from mlopsproject.core.errors import ImageError
+from mlopsproject.core.processes import end_with_parent, main_module_hidden
+
+if sys.platform != "win32":
+    import resource
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -31,8 +32,6 @@ _T = TypeVar("_T")
 _TASKS: Final = 500
 #: Of other processes, so that the one that answers goes first.
 _NICENESS: Final = 5
-_MB: Final = 1_000_000
-_starting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,8 @@ class Limits:
     seconds: float
 
 
+#: For pictures of strangers: what the largest that are taken need.
+NARROW: Final = Limits(memory_mb=320, cpu_seconds=5, seconds=15)
 #: For jobs, whose pictures are their user's own.
 WIDE: Final = Limits(memory_mb=2_000, cpu_seconds=60, seconds=120)
 
@@ -67,6 +68,7 @@ class Helpers:
         self._limits = limits
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
+        self._at_exit: Finalize | None = None
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call a function of a module in a helper, and wait.
@@ -97,13 +99,15 @@ class Helpers:
                 self._pool.stop()  # type: ignore[no-untyped-call]
                 self._pool.join()
                 self._pool = None
+            if self._at_exit is not None:
+                self._at_exit.cancel()
 
     def _submit(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         with self._lock:
             if self._pool is None or not self._pool.active:
                 self._pool = ProcessPool(self._count, _TASKS, _prepare, context=_Context())
                 # Otherwise a process that multiprocessing started would wait for its helpers at its end.
-                Finalize(None, self.close, exitpriority=100)
+                self._at_exit = Finalize(None, self.close, exitpriority=100)
             call = (self._limits, function, args, kwargs)
             return self._pool.schedule(_within_limits, args=call, timeout=self._limits.seconds)
 
@@ -117,7 +121,7 @@ class Helpers:
         except TimeoutError:
             raise ImageError("too_costly", f"The picture takes longer than {limits.seconds:g} s.") from None
         except ProcessExpired as error:
-            if error.exitcode == -signal.SIGXCPU:
+            if sys.platform != "win32" and error.exitcode == -signal.SIGXCPU:
                 said = f"The picture takes more than {limits.cpu_seconds} s of computing."
                 raise ImageError("too_costly", said) from None
             # Decoders in C end so where Python's raise an error.
@@ -125,19 +129,10 @@ class Helpers:
 
 
 class _Process(SpawnProcess):
-    """Starts without the running program: importing that again may cost seconds, or start it a second time."""
-
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
-        with _starting:
-            main = sys.modules["__main__"]
-            saved = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
-            main.__spec__ = None
-            main.__dict__.pop("__file__", None)
-            try:
-                return SpawnProcess._Popen(process_obj)
-            finally:
-                main.__dict__.update(saved)
+        with main_module_hidden():
+            return SpawnProcess._Popen(process_obj)
 
 
 class _Context(SpawnContext):
@@ -146,28 +141,20 @@ class _Context(SpawnContext):
 
 def _prepare() -> None:
     """Make a new process a helper."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with_parent, args=(parent.sentinel,), daemon=True).start()
-    os.nice(_NICENESS)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end_with_parent()
     # Decoders in C print what strangers make them say.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     set_thresholds({MMAP_THRESHOLD: 512 << 10, TRIM_THRESHOLD: 1 << 20})
+    if sys.platform != "win32":
+        os.nice(_NICENESS)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Every picture needs it: no part of what one may take.
     import mlopsproject.core.preprocess  # noqa: F401
 
 
-def _end_with_parent(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
-
-
 def _within_limits(limits: Limits, function: Callable[..., _T], args: Any, kwargs: Any) -> _T:
     """Call a function; the kernel gives this process no more memory, and ends it after too much computing."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + limits.cpu_seconds + 1
-    with _limited(resource.RLIMIT_CPU, seconds), _limited(resource.RLIMIT_DATA, _data_bytes() + limits.memory_mb * _MB):
+    with _kept_by_the_kernel(limits):
         try:
             return function(*args, **kwargs)
         except ImageError as error:
@@ -177,19 +164,22 @@ def _within_limits(limits: Limits, function: Callable[..., _T], args: Any, kwarg
 
 
 @contextlib.contextmanager
-def _limited(what: int, soft: int) -> Iterator[None]:
-    _, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (soft, hard))
+def _kept_by_the_kernel(limits: Limits) -> Iterator[None]:
+    """Limit this process: on Linux memory and computing, on other Unixes computing, on Windows neither."""
+    if sys.platform == "win32":
+        yield
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = {resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + limits.cpu_seconds + 1}
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        private = int(status.partition("VmData:")[2].split()[0]) << 10
+        soft[resource.RLIMIT_DATA] = private + limits.memory_mb * 1_000_000
+    before = {what: resource.getrlimit(what) for what in soft}
+    for what, (_, hard) in before.items():
+        resource.setrlimit(what, (soft[what] if hard < 0 else min(soft[what], hard), hard))
     try:
         yield
     finally:
-        resource.setrlimit(what, (hard, hard))
-
-
-def _data_bytes() -> int:
-    """Private memory that this process has, which is what Linux limits; elsewhere nothing is known."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 1 << 40
-    return int(status.partition("VmData:")[2].split()[0]) << 10
+        for what, found in before.items():
+            resource.setrlimit(what, found)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
-from multiprocessing.connection import wait
 
 from mlopsproject.core.errors import DataError
+from mlopsproject.core.processes import end_with_parent, main_module_hidden
 from mlopsproject.data.examine import Examined, ExamineOptions, examine
 from mlopsproject.data.items import Item
 
@@ -85,7 +82,7 @@ def examine_all(
                 # The processes take a while to start, with enough to do already: this one works in the meantime.
                 waiting.append(_done(examine(chunk, options)))
                 continue
-            with _main_module_hidden():
+            with main_module_hidden():
                 waiting.append(pool.submit(examine, chunk, options))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
@@ -106,27 +103,7 @@ def _done(examined: Examined) -> Future[Examined]:
     return future
 
 
-@contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """Start workers without the running program: importing that again (torch, perhaps) would cost each some seconds."""
-    main = sys.modules["__main__"]
-    saved = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
-    main.__spec__ = None
-    main.__dict__.pop("__file__", None)
-    try:
-        yield
-    finally:
-        main.__dict__.update(saved)
-
-
 def _start_worker() -> None:
-    """Leave Ctrl-C to the main process, and end when that one is gone, however it went."""
+    """Leave Ctrl-C to the main process, and end when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with_parent, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with_parent(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+    end_with_parent()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.helpers import NARROW, Helpers
 from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 
 #: Longer side of a picture as shown, in pixels.
@@ -104,7 +104,7 @@ def heat_layer(losses: Sequence[Sequence[float]]) -> str:
 
 @cache
 def _helpers() -> Helpers:
-    return Helpers(1, Limits(memory_mb=320, cpu_seconds=5, seconds=15))
+    return Helpers(1, NARROW)
 
 
 def _shrink(content: bytes) -> tuple[str, tuple[int, int]]:

@@ -103,7 +103,6 @@ class Watch:
 def processes(server) -> list[int]:
     """The server's process and its helpers."""
     pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     tasks = Path(f"/proc/{pid}/task").iterdir()
     children = {int(child) for task in tasks for child in (task / "children").read_text(encoding="utf-8").split()}
     return [pid, *children]

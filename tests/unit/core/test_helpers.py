@@ -18,6 +18,7 @@ from tests.prediction_rows import wait_for
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.helpers import Helpers, Limits
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 ROOT = Path(__file__).parents[3]
 LIMITS = Limits(memory_mb=100, cpu_seconds=1, seconds=8)
 
