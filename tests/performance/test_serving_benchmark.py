@@ -93,7 +93,7 @@ def turn(
     [
         ("minimal", "RPS: API / minimal route", 133.0, 134.0),
         ("reload", "RPS: API / model loaded per request", 20.0, 21.0),
-        ("litserve", "RPS: API / LitServe", 100.0, 101.0),
+        ("litserve", "RPS: API / LitServe", 83.0, 84.0),
         ("log_off", "share of RPS that the durable log costs", 125.0, 126.0),
     ],
 )

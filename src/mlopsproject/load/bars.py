@@ -36,7 +36,7 @@ def bars(turns: Mapping[str, Sequence[Turn]], starts: Sequence[ColdStart]) -> di
     rivals = (
         ("minimal", "minimal route", 0.75),
         ("reload", "model loaded per request", 5.0),
-        ("litserve", "LitServe", 1.0),
+        ("litserve", "LitServe", 1.2),
     )
     for side, name, bound in rivals:
         if side in best:
