@@ -10,8 +10,9 @@ from rich.console import Console
 from mlopsproject.config import require, run_job, values
 from mlopsproject.core.checks import check_flag
 from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.moments import parse_moment
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.export import ExportResult, Selection, export, parse_moment
+from mlopsproject.prediction_log.export import ExportResult, Selection, export
 from mlopsproject.prediction_log.queries import count_waiting
 from mlopsproject.prediction_log.settings import LogSettings
 

@@ -28,8 +28,8 @@ from mlopsproject.api.multiprocess import forget_dead_workers, shared_folder
 from mlopsproject.core.image_statistics import STATISTICS
 from mlopsproject.core.spec import Histogram as Reference
 from mlopsproject.core.spec import ModelSpec, Precision
+from mlopsproject.prediction_log.log import LogStatus
 from mlopsproject.prediction_log.rows import PredictionRow
-from mlopsproject.prediction_log.status import LogStatus
 
 #: What is measured per face, each a histogram with the edges of the bundle's reference.
 MEASURED: Final = (*STATISTICS, "confidence")

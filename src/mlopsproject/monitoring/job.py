@@ -17,6 +17,7 @@ from mlopsproject.core.drift_reports import DRIFT_FILE, PAGE_FILE, PICTURE_FILE,
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.face_inputs import FACES_WANTED
 from mlopsproject.core.files import atomic_file
+from mlopsproject.core.moments import parse_moment
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.schemas import DriftReport
 from mlopsproject.evaluation.tracking import check_wandb
@@ -37,7 +38,6 @@ from mlopsproject.monitoring.reference import read_reference, reference_pictures
 from mlopsproject.monitoring.settings import EMBEDDING, DecaySettings, DetectionSettings
 from mlopsproject.monitoring.tracking import log_drift
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.export import parse_moment
 from mlopsproject.prediction_log.settings import LogSettings
 
 log = logging.getLogger(__name__)

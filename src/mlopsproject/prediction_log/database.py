@@ -222,6 +222,23 @@ class Database:
             # SQLite's driver says so of values that no column can hold.
             raise RowsRefused(f"A row cannot be stored: {first_line(error)}.") from error
 
+    def insert_each(self, records: Sequence[Record]) -> list[tuple[Record, RowsRefused]]:
+        """Add records, together if that is possible, and else one by one.
+
+        Returns:
+            The records that the database does not take, each with its reason.
+
+        Raises:
+            LogUnavailable: if the database cannot be used.
+        """
+        try:
+            self.insert(records)
+        except RowsRefused as error:
+            if len(records) == 1:
+                return [(records[0], error)]
+            return [failure for record in records for failure in self.insert_each([record])]
+        return []
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         self.engine.dispose()

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, insert, select, text
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import LogUnavailable, NotMigrated, RowsRefused
-from mlopsproject.prediction_log.status import DatabaseState
 from mlopsproject.prediction_log.tables import HEAD, Record, feedback, predictions, refused
 
 #: Longest pause between two tries of a server that is down, in seconds.
@@ -31,42 +28,7 @@ _KEYS: Final[dict[Table, Column[str]]] = {
 }
 logger = logging.getLogger(__name__)
 
-
-class ProcessLock:
-    """A lock on a file, held by one process; the kernel frees it when that process ends, however it ends.
-
-    Args:
-        path: of the file; it is made when it is needed and never removed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def take(self) -> bool:
-        """Take the lock, or keep it, unless another process has it.
-
-        Raises:
-            OSError: if the file cannot be made.
-        """
-        if self._handle is not None and os.fstat(self._handle).st_nlink == 0:
-            # Somebody deleted it; another process may have taken the lock of a new one.
-            self.release()
-        if self._handle is None:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(handle)
-                return False
-            self._handle = handle
-        return True
-
-    def release(self) -> None:
-        """Let another process have it."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+DatabaseState = Literal["ok", "down", "not_migrated", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +67,9 @@ class Drainer:
         self._server = server
         self._batch_rows = batch_rows
         self._pause = pause
-        path = Path(str(queue.url.database))
-        self._lock = ProcessLock(path.with_name("drainer.lock"))
+        # The kernel frees it when its process ends, however it ends.
+        path = Path(str(queue.url.database)).with_name("drainer.lock")
+        self._lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
         self._stopping = asyncio.Event()
         self._measured_at = float("-inf")
         #: How the queue and its server fare, whichever process drains.
@@ -162,8 +125,13 @@ class Drainer:
                 # Its rows may have columns that only a newer program can move; one that runs beside this one does.
                 self._lock.release()
                 error = "A newer version of mlopsproject has used the queue; that one, or a later one, must empty it."
-            elif self._lock.take():
+            else:
+                if not self._lock.is_locked:
+                    self._lock.acquire()
                 moved = self._move()
+        except Timeout:
+            # Another process drains.
+            pass
         except LogUnavailable as problem:
             database, error = "not_migrated" if isinstance(problem, NotMigrated) else "down", str(problem)
         except Exception as problem:
@@ -210,7 +178,8 @@ class Drainer:
             with self._queue.transaction() as connection:
                 rows = connection.execute(self._next(table, key)).mappings().all()
             if rows:
-                self._insert([(table, dict(row)) for row in rows])
+                for record, error in self._server.insert_each([(table, dict(row)) for row in rows]):
+                    self._refuse(record, error)
                 moved = [row[key.name] for row in rows]
                 with self._queue.transaction() as connection:
                     connection.execute(delete(table).where(key.in_(moved), ~_is_refused(key)))
@@ -221,21 +190,13 @@ class Drainer:
         """The oldest rows that wait, in the order in which they were written."""
         return select(table).where(~_is_refused(key)).order_by(text("rowid")).limit(self._batch_rows)
 
-    def _insert(self, records: Sequence[Record]) -> None:
-        """Insert rows into the server, and find those that it refuses by halving."""
-        try:
-            self._server.insert(records)
-        except RowsRefused as error:
-            if len(records) > 1:
-                half = len(records) // 2
-                self._insert(records[:half])
-                self._insert(records[half:])
-                return
-            ((table, record),) = records
-            values = {"row_id": record[_KEYS[table].name], "reason": str(error), "refused_at": time.time()}
-            with self._queue.transaction() as connection:
-                connection.execute(insert(refused), values)
-            logger.error("PostgreSQL does not take a row, it stays in %s: %s", self._queue.url.database, error)
+    def _refuse(self, record: Record, error: RowsRefused) -> None:
+        """Note that the server did not take a row, which stays here."""
+        table, row = record
+        values = {"row_id": row[_KEYS[table].name], "reason": str(error), "refused_at": time.time()}
+        with self._queue.transaction() as connection:
+            connection.execute(insert(refused), values)
+        logger.error("PostgreSQL does not take a row, it stays in %s: %s", self._queue.url.database, error)
 
 
 def _is_refused(key: Column[str]) -> ColumnElement[bool]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,30 +16,14 @@ from mlopsproject.core.files import atomic_file
 from mlopsproject.core.tables import check_suffix, open_table
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.queries import latest_label, within
-from mlopsproject.prediction_log.tables import BOX, predictions
+from mlopsproject.prediction_log.tables import Moment, predictions
 
 #: Columns in front of the probabilities, with their types.
-_COLUMNS: Final[dict[str, type]] = {
-    "prediction_id": str,
-    "request_id": str,
-    "created_at": datetime,
-    "model_version": str,
-    "precision": str,
-    "source": str,
-    "predicted": str,
-    "confidence": float,
-    "uncertain": bool,
-    "face_search": str,
-    **dict.fromkeys(BOX, int),
-    "width": int,
-    "height": int,
-    "brightness": float,
-    "contrast": float,
-    "sharpness": float,
-    "latency_ms": float,
+_COLUMNS: Final = {
+    column.name: datetime if isinstance(column.type, Moment) else column.type.python_type
+    for column in predictions.columns
+    if column.name != "probabilities"
 }
-_AGO: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[dhm])")
-_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 #: Rows that are held at a time.
 _CHUNK: Final = 2000
 
@@ -81,29 +64,6 @@ class ExportResult:
     rows: int
     with_feedback: int
     classes: list[str]
-
-
-def parse_moment(key: str, value: object) -> datetime | None:
-    """Read a moment that a user gives; without a time zone it is in UTC.
-
-    Args:
-        key: of the config, for the message.
-        value: such as `2026-01-31`, `2026-01-31T12:00:00+01:00` or `7d`, seven days ago (`d`, `h` or `m`), or nothing.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    if value is None:
-        return None
-    ago = _AGO.fullmatch(str(value))
-    try:
-        if ago is not None:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
-        moment = datetime.fromisoformat(str(value))
-    except (ValueError, OverflowError) as error:
-        fix = "Give a date such as 2026-01-31, a time such as 2026-01-31T12:00:00+01:00, or 7d for seven days ago."
-        raise ConfigError(f"{key}={value} is not possible.", fix) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def export(database: Database, output: Path, selection: Selection, *, progress: bool = True) -> ExportResult:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from mlopsproject.core.errors import ConfigError
+from mlopsproject.core.moments import as_utc
 from mlopsproject.core.schemas import Stats
 from mlopsproject.prediction_log import queries
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.drainer import Drainer, QueueState
+from mlopsproject.prediction_log.drainer import DatabaseState, Drainer, QueueState
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable, NotMigrated
 from mlopsproject.prediction_log.old_spool import has_old_spool
 from mlopsproject.prediction_log.rows import PredictionRow, Row
 from mlopsproject.prediction_log.settings import LogSettings
 from mlopsproject.prediction_log.stats import stats
-from mlopsproject.prediction_log.status import DatabaseState, LogStatus
 from mlopsproject.prediction_log.tables import Record, to_record
 from mlopsproject.prediction_log.writer import WRITE_TIMEOUT, Writer
 
@@ -30,9 +31,9 @@ _RECENT: Final = 4096
 #: Seconds that a commit may take, and a row may wait for the server, before something is wrong.
 _SLOW_COMMIT: Final = 1.0
 _PATIENCE: Final = 60.0
-#: What `stats` looks at by default.
+#: What `stats` looks at by default, and at most.
 _STATS_SPAN: Final = timedelta(days=1)
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_LONGEST_SPAN: Final = timedelta(days=366)
 _MB: Final = 1_000_000
 _OFF: Final = "LOG_DURABILITY=off: the prediction log keeps nothing."
 
@@ -60,6 +61,31 @@ def prepare(settings: LogSettings) -> None:
         from mlopsproject.prediction_log.migrate import migrate_local
 
         migrate_local(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """How the prediction log fares.
+
+    Attributes:
+        state: `ok`; `degraded`, rows are kept, but something needs a look; `failing`, rows cannot be kept.
+        database: whether it answers and has the tables; `off` if nothing is kept.
+        pending_rows: rows of all workers of this machine that wait for PostgreSQL; 0 where SQLite is the log.
+        queue_bytes: what the queue takes on the disk; 0 where SQLite is the log.
+        oldest_seconds: age of the oldest row that waits.
+        dropped_rows: rows of this worker that were dropped because they could not be kept.
+        refused_rows: rows of all workers of this machine that PostgreSQL did not take.
+        error: what is wrong, as text.
+    """
+
+    state: Literal["ok", "degraded", "failing"]
+    database: DatabaseState
+    pending_rows: int = 0
+    queue_bytes: int = 0
+    oldest_seconds: float = 0.0
+    dropped_rows: int = 0
+    refused_rows: int = 0
+    error: str | None = None
 
 
 class PredictionLog:
@@ -202,16 +228,18 @@ class PredictionLog:
             until: end, not included; by default now. Without a time zone, both are in UTC.
 
         Raises:
-            ConfigError: if it ends before it begins.
+            ConfigError: if it ends before it begins, or covers more than 366 days.
             LogOff: if nothing is kept.
             LogUnavailable: if the database cannot be asked.
         """
         if self._writer is None:
             raise LogOff(_OFF)
-        until = _utc(until) if until else datetime.now(UTC)
-        since = max(_utc(since), _EPOCH) if since else until - _STATS_SPAN
+        until = as_utc(until) if until else datetime.now(UTC)
+        since = as_utc(since) if since else until - _STATS_SPAN
         if since >= until:
-            raise ConfigError(f"since={since} is not before until={until}.")
+            raise ConfigError("since: it must be before until.")
+        if until - since > _LONGEST_SPAN:
+            raise ConfigError(f"since: it must be at most {_LONGEST_SPAN.days} days before until.")
         return stats(self._asked[-1], since, until, self._queue().rows)
 
     async def close(self, timeout: float) -> None:
@@ -243,7 +271,3 @@ def _state(failure: LogUnavailable | None) -> DatabaseState:
 
 def _exists(database: Database) -> bool:
     return Path(str(database.url.database)).is_file()
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

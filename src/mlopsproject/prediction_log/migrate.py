@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from filelock import FileLock
 from sqlalchemy import URL, Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -108,10 +108,12 @@ def _alone_with_file(url: URL) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not the database itself: closing it here would end SQLite's own locks.
-        lock = path.with_name(f"{path.name}.lock").open("w")
+        lock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
+        lock.acquire()
     except OSError as error:
         fix = "Choose another DATA_DIR or DATABASE_URL."
         raise UserError(f"The folder {path.parent} cannot be used: {error.strerror}.", fix) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()

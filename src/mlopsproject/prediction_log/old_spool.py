@@ -17,7 +17,6 @@ from sqlalchemy import URL
 
 from mlopsproject.core.files import atomic_file
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.errors import RowsRefused
 from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow, Row
 from mlopsproject.prediction_log.tables import to_record
 
@@ -98,9 +97,10 @@ def _take_over(path: Path, position: int, database: Database) -> int:
     lines = path.read_bytes()[position:].split(b"\n")[:-1]
     unreadable: list[bytes] = []
     for start in range(0, len(lines), _BATCH):
-        rows = [(line, _row(line)) for line in lines[start : start + _BATCH]]
-        unreadable += [line for line, row in rows if row is None]
-        unreadable += _insert(database, [(line, row) for line, row in rows if row is not None])
+        rows = {line: _row(line) for line in lines[start : start + _BATCH]}
+        records = {line: to_record(row) for line, row in rows.items() if row is not None}
+        refused = [record for record, _ in database.insert_each(list(records.values()))]
+        unreadable += [line for line in rows if line not in records or records[line] in refused]
     if unreadable:
         kept = path.with_name(UNREADABLE)
         logger.error("%d line(s) of %s are no rows; they are kept in %s.", len(unreadable), path, kept)
@@ -121,17 +121,3 @@ def _row(line: bytes) -> Row | None:
     except (ValueError, KeyError, AttributeError, ValidationError):
         return None
     return row
-
-
-def _insert(database: Database, rows: list[tuple[bytes, Row]]) -> list[bytes]:
-    """Insert rows, and give the lines of those that the database refuses."""
-    if not rows:
-        return []
-    try:
-        database.insert([to_record(row) for _, row in rows])
-    except RowsRefused:
-        if len(rows) == 1:
-            return [rows[0][0]]
-        half = len(rows) // 2
-        return [*_insert(database, rows[:half]), *_insert(database, rows[half:])]
-    return []

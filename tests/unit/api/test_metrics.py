@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.core.image_statistics import image_statistics
 from mlopsproject.core.preprocess import load_input
-from mlopsproject.prediction_log.status import LogStatus
+from mlopsproject.prediction_log.log import LogStatus
 
 
 def scrape(client):

@@ -12,8 +12,8 @@ from mlopsproject.api.application import create_app
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.core.schemas import ModelInfo, Ready, Stats
 from mlopsproject.core.spec import ModelSpec
+from mlopsproject.prediction_log.log import LogStatus
 from mlopsproject.prediction_log.settings import LogSettings
-from mlopsproject.prediction_log.status import LogStatus
 
 
 def test_a_living_process_says_so(client):

@@ -17,7 +17,7 @@ from tests.prediction_rows import ids, make_row, make_rows, store_rows, stored, 
 
 from mlopsproject.prediction_log import drainer as drainer_module
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.drainer import Drainer, ProcessLock, QueueState
+from mlopsproject.prediction_log.drainer import Drainer, QueueState
 from mlopsproject.prediction_log.errors import DatabaseDown
 from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.rows import FeedbackRow
@@ -157,32 +157,23 @@ def test_one_process_drains_at_a_time_and_another_takes_over(database: Database,
     assert second.round()[0] == 3
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free(database: Database, server: Database) -> None:
+    drainer = make_drainer(database, server)
     code = (
-        "import sys, time; from pathlib import Path; from mlopsproject.prediction_log.drainer import ProcessLock\n"
-        "lock = ProcessLock(Path(sys.argv[1])); print(lock.take(), flush=True); time.sleep(60)"
+        "import sys, time; from filelock import FileLock\n"
+        "lock = FileLock(sys.argv[1]); lock.acquire(); print(lock.is_locked, flush=True); time.sleep(60)"
     )
-    path = tmp_path / "drainer.lock"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen([sys.executable, "-c", code, drainer._lock.lock_file], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
-        lock = ProcessLock(path)
-        assert not lock.take()
+        store_rows(database, make_rows(3))
+        assert drainer.round()[0] == 0
     finally:
         holder.kill()
         holder.wait()
-    assert lock.take()
-    lock.release()
-
-
-def test_a_lock_whose_file_was_deleted_is_taken_anew(tmp_path: Path) -> None:
-    lock, other = ProcessLock(tmp_path / "drainer.lock"), ProcessLock(tmp_path / "drainer.lock")
-    assert lock.take()
-    (tmp_path / "drainer.lock").unlink()
-    assert lock.take()
-    assert not other.take()
-    lock.release()
+    assert drainer.round()[0] == 3
+    drainer._lock.release()
 
 
 def test_rows_wait_for_a_server_that_is_down_and_follow_in_order(
@@ -264,7 +255,7 @@ def test_closing_drains_once_more(database: Database, server: Database) -> None:
 
     asyncio.run(run())
     assert stored(server) == ids(rows)
-    assert make_drainer(database, server)._lock.take()
+    assert make_drainer(database, server)._lock.acquire()
 
 
 def test_a_bug_does_not_end_the_task(database: Database, server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +299,7 @@ def test_a_queue_that_a_newer_version_has_used_is_left_to_it(
     assert (stored(server), state.rows, state.database) == ([], 2, "ok")
     assert "newer version" in str(state.error)
     other = make_drainer(database, server)
-    assert other._lock.take()
+    assert other._lock.acquire()
 
 
 def test_a_queue_that_cannot_be_read_is_an_error_of_the_state(database: Database, server: Database) -> None:

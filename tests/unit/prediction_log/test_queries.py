@@ -12,10 +12,11 @@ import pytest
 from tests.prediction_rows import ids, make_row, make_rows, stored
 
 from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.core.moments import parse_moment
 from mlopsproject.prediction_log import prune as prune_module
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.errors import LogUnavailable
-from mlopsproject.prediction_log.export import Selection, export, parse_moment
+from mlopsproject.prediction_log.export import Selection, export
 from mlopsproject.prediction_log.prune import count_prunable, prune
 from mlopsproject.prediction_log.queries import find
 from mlopsproject.prediction_log.rows import FeedbackRow, Row

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -16,13 +16,8 @@ from mlopsproject.api.openapi import problems
 from mlopsproject.api.problems import invalid
 from mlopsproject.api.routes.common import service_of
 from mlopsproject.api.service import Service
+from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.schemas import Health, ModelInfo, Ready, Stats
-
-#: What lies outside counts as the nearer of the two, and nothing overflows.
-_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
-_LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
-#: What statistics may cover.
-_LONGEST: Final = timedelta(days=366)
 
 
 def _iso(value: object) -> object:
@@ -122,14 +117,10 @@ async def model(request: Request) -> ModelInfo:
 async def stats(request: Request, since: Moment = None, until: Moment = None) -> Stats:
     """What the prediction log holds of a stretch of time, by default the last day."""
     service = service_of(request)
-    first, last = _utc(since), _utc(until)
-    if first is not None:
-        end = last or datetime.now(UTC)
-        if first >= end:
-            raise invalid("since: it must be before until.")
-        if end - first > _LONGEST:
-            raise invalid(f"since: it must be at most {_LONGEST.days} days before until.")
-    return await service.ask(service.log.stats, first, last)
+    try:
+        return await service.ask(service.log.stats, since, until)
+    except ConfigError as error:
+        raise invalid(error.message) from None
 
 
 def metrics(request: Request) -> Response:
@@ -137,11 +128,3 @@ def metrics(request: Request) -> Response:
     service = service_of(request)
     service.show_state()
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)

@@ -1,0 +1,44 @@
+"""Moments that people write."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from mlopsproject.core.errors import ConfigError
+
+_AGO: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[dhm])")
+#: A day more than databases and time zones can take.
+_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def as_utc(moment: datetime) -> datetime:
+    """A moment in UTC, where one without a time zone is; what lies before 1970 or after 2999 counts as the nearer."""
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
+
+
+def parse_moment(key: str, value: object) -> datetime | None:
+    """Read a moment that a user gives; without a time zone it is in UTC.
+
+    Args:
+        key: of the config, for the message.
+        value: such as `2026-01-31`, `2026-01-31T12:00:00+01:00` or `7d`, seven days ago (`d`, `h` or `m`), or nothing.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    if value is None:
+        return None
+    ago = _AGO.fullmatch(str(value))
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
+        moment = datetime.fromisoformat(str(value))
+    except (ValueError, OverflowError) as error:
+        fix = "Give a date such as 2026-01-31, a time such as 2026-01-31T12:00:00+01:00, or 7d for seven days ago."
+        raise ConfigError(f"{key}={value} is not possible.", fix) from error
+    return as_utc(moment)
