@@ -16,14 +16,13 @@ from starlette.responses import Response
 
 import mlopsproject
 from mlopsproject.api import openapi
-from mlopsproject.api.memory import return_freed_memory
 from mlopsproject.api.middleware import ASSETS, INFO, RequestMiddleware, is_trusted
 from mlopsproject.api.multiprocess import end_soon
 from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import drift, explain, feedback, pages, predict, status
-from mlopsproject.api.routes.direct import DirectRoute
 from mlopsproject.api.service import Service
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.core.allocator import return_freed_memory
 from mlopsproject.core.errors import UserError
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -56,9 +55,9 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
     )
     app.state.service = service
     for module in (predict, explain, feedback, pages, status, drift):
-        module.add_routes(app)
+        app.include_router(module.router)
     # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
-    app.router.routes.sort(key=lambda route: not isinstance(route, DirectRoute))
+    app.router.routes.sort(key=lambda route: not isinstance(route, predict.DirectRoute))
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_middleware(RequestMiddleware, service=service)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mlopsproject.api.answers import answer
 from mlopsproject.api.live_model import LoadedModel
 from mlopsproject.api.problems import ProblemError, image_problem
 from mlopsproject.api.service import RequestInfo, Service
@@ -14,13 +14,12 @@ from mlopsproject.api.uploads import Upload
 from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, cut_faces
+from mlopsproject.core.image_statistics import image_statistics
 from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
-from mlopsproject.prediction_log.rows import PredictionRow, Source
+from mlopsproject.prediction_log.rows import PredictionRow, Source, new_id
 
 #: Faces up to this number are scored at once.
 _FEW_FACES: Final = 4
-#: What a file may call itself; what it is, is seen when it is decoded.
-_ACCEPTED: Final = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
 async def predict_one(
@@ -41,30 +40,12 @@ async def predict_one(
     Raises:
         ProblemError: if the picture cannot be used, or the answer cannot be kept.
     """
-    model = service.loaded_model()
-    info.model_version = model.version
+    model = service.model_for(info)
     faces = await find_and_cut(service, content, options, model)
     document, rows = await _answer(service, model, faces, info, source)
     await service.keep(rows)
     model.metrics.answered(rows)
     return document
-
-
-async def find_and_cut(service: Service, content: bytes, options: FaceOptions, model: LoadedModel) -> FaceInputs:
-    """Decode a picture and cut its faces out.
-
-    Raises:
-        ProblemError: if the picture cannot be used, or a box leaves it.
-    """
-    spec = model.predictor.spec.input
-    try:
-        if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
-            image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
-            if not options.need_search(image):
-                return cut_faces(image, options, spec, None)
-        return await service.read_faces(content, options, spec)
-    except ImageError as error:
-        raise image_problem(error) from None
 
 
 async def predict_batch(
@@ -84,15 +65,14 @@ async def predict_batch(
     Raises:
         ProblemError: if the answers cannot be kept.
     """
-    model = service.loaded_model()
-    info.model_version = model.version
+    model = service.model_for(info)
     entries: list[dict[str, Any]] = []
     answered: list[list[PredictionRow]] = []
     for upload in uploads:
         entry: dict[str, Any] = {"file": upload.name, "result": None, "problem": None}
         entries.append(entry)
         try:
-            check_type(upload)
+            upload.check_type()
             faces = await find_and_cut(service, upload.content, options, model)
         except ProblemError as error:
             entry["problem"] = error.document(info.request_id)
@@ -113,20 +93,94 @@ async def predict_batch(
     }
 
 
+async def find_and_cut(service: Service, content: bytes, options: FaceOptions, model: LoadedModel) -> FaceInputs:
+    """Decode a picture and cut its faces out.
+
+    Raises:
+        ProblemError: if the picture cannot be used, or a box leaves it.
+    """
+    spec = model.predictor.spec.input
+    try:
+        if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
+            image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
+            if not options.need_search(image):
+                return cut_faces(image, options, spec, None)
+        return await service.read_faces(content, options, spec)
+    except ImageError as error:
+        raise image_problem(error) from None
+
+
 async def _answer(
     service: Service, model: LoadedModel, faces: FaceInputs, info: RequestInfo, source: Source
 ) -> tuple[dict[str, Any], list[PredictionRow]]:
     if len(faces.boxes) <= _FEW_FACES:
-        return answer(model, faces, info.request_id, info.started, source)
-    return await service.in_thread(answer, model, faces, info.request_id, info.started, source)
+        return answer(model, faces, info, source)
+    return await service.in_thread(answer, model, faces, info, source)
 
 
-def check_type(upload: Upload) -> None:
-    """Refuse a file that says of itself that it is no picture.
+def answer(
+    model: LoadedModel, faces: FaceInputs, info: RequestInfo, source: Source
+) -> tuple[dict[str, Any], list[PredictionRow]]:
+    """Recognise the apparent expressions of a picture's faces; blocks.
 
-    Raises:
-        ProblemError: if so.
+    Args:
+        model: that answers.
+        faces: of the picture.
+        info: of the request.
+        source: where the picture came from.
+
+    Returns:
+        The document that `schemas.PredictResponse` describes, and the prediction log's row of each face.
     """
-    if upload.content_type and not upload.content_type.startswith(_ACCEPTED):
-        shown = upload.content_type[:64]
-        raise ProblemError(415, "wrong_type", f"The file is of type {shown}; send a picture.")
+    predictor = model.predictor
+    logits, _ = predictor.logits(faces.inputs)
+    predictions = [predictor.prediction(row) for row in predictor.probabilities(logits)]
+    measured = {name: values.tolist() for name, values in image_statistics(faces.inputs).items()}
+    common: dict[str, Any] = {
+        "request_id": info.request_id,
+        "created_at": time.time(),
+        "model_version": model.version,
+        "precision": predictor.precision,
+        "source": source,
+        "face_search": faces.search,
+        "width": faces.size[0],
+        "height": faces.size[1],
+        "latency_ms": (time.perf_counter() - info.started) * 1000,
+    }
+    rows = [
+        PredictionRow(
+            prediction_id=new_id(),
+            predicted=prediction.label,
+            confidence=prediction.confidence,
+            uncertain=prediction.uncertain,
+            probabilities=prediction.probabilities,
+            box=box,
+            **{name: values[place] for name, values in measured.items()},
+            **common,
+        )
+        for place, (prediction, box) in enumerate(zip(predictions, faces.boxes, strict=True))
+    ]
+    answers = [_document(row) for row in rows]
+    document = {
+        "request_id": info.request_id,
+        "model_version": model.version,
+        **answers[faces.largest],
+        "face": faces.boxes[faces.largest],
+        "face_search": faces.search,
+        "faces": [
+            {"prediction_id": row.prediction_id, "box": row.box, **said}
+            for row, said in zip(rows, answers, strict=True)
+        ],
+    }
+    return document, rows
+
+
+def _document(row: PredictionRow) -> dict[str, Any]:
+    """What `schemas.Answer` describes."""
+    return {
+        "predicted_emotion": row.predicted,
+        "confidence": row.confidence,
+        "uncertain": row.uncertain,
+        "probabilities": row.probabilities,
+        "probs": list(row.probabilities.values()),
+    }

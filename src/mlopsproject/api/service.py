@@ -144,6 +144,12 @@ class Service:
             raise busy("The model is not loaded yet.", "not_ready")
         return self.model.current
 
+    def model_for(self, info: RequestInfo) -> LoadedModel:
+        """The model that answers a request, see `loaded_model`; noted for its line in the log."""
+        model = self.loaded_model()
+        info.model_version = model.version
+        return model
+
     async def read_faces(self, content: bytes, options: FaceOptions, spec: InputSpec) -> FaceInputs:
         """Decode a picture and cut its faces out, see `core.face_inputs.read_faces`, in a helper process.
 

@@ -1,19 +1,28 @@
-"""Pictures that come as multipart forms (RFC 7578), kept in memory within the size that the middleware allows."""
+"""Pictures that come as multipart forms (RFC 7578), kept in memory within the size that the middleware allows.
+
+Starlette's parser reads them. FastAPI's own `File()` would write large ones to a disk, which a container may lack, and
+does not take a picture without a file name, as some clients send it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import unquote_to_bytes
 
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from mlopsproject.api.problems import ProblemError, invalid
+from mlopsproject.api.problems import ProblemError, describe, invalid
+from mlopsproject.core.face_inputs import FaceOptions
+from mlopsproject.core.schemas import FaceMode
 
+#: Most faces that a caller may name in one picture.
+MAX_BOXES: Final = 64
 #: Longest text of one field: the boxes of many faces.
 _MAX_TEXT: Final = 64 * 1024
 #: Text fields beside the files.
@@ -22,6 +31,14 @@ _MAX_FIELDS: Final = 8
 _MAX_NAME: Final = 255
 #: A file name with its encoding, as urllib3 wrote those that are not ASCII until 2023.
 _EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=([\w-]*)'[\w-]*'([^;\s]*)", re.IGNORECASE)
+#: What a file may call itself; what it is, is seen when it is decoded.
+_ACCEPTED: Final = ("image/", "application/octet-stream", "binary/octet-stream")
+_Corner = Annotated[int, Field(ge=0, strict=True)]
+_Side = Annotated[int, Field(ge=1, strict=True)]
+_GivenBox = tuple[_Corner, _Corner, _Side, _Side]
+_boxes: Final = TypeAdapter(Annotated[list[_GivenBox], Field(min_length=1, max_length=MAX_BOXES)])
+_modes: Final = TypeAdapter(FaceMode)
+_DEFAULT: Final = FaceOptions()
 
 
 @dataclass(slots=True)
@@ -39,6 +56,15 @@ class Upload:
     name: str
     content_type: str
     content: bytes
+
+    def check_type(self) -> None:
+        """Refuse a file that says of itself that it is no picture.
+
+        Raises:
+            ProblemError: if so.
+        """
+        if self.content_type and not self.content_type.startswith(_ACCEPTED):
+            raise ProblemError(415, "wrong_type", f"The file is of type {self.content_type[:64]}; send a picture.")
 
 
 @dataclass(slots=True)
@@ -115,3 +141,39 @@ async def read_form(request: Request, max_files: int) -> Form:
     if len(form.files) > max_files:
         raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
     return form
+
+
+async def read_pictures(request: Request, max_files: int) -> tuple[list[Upload], FaceOptions]:
+    """Read a form with the field `data`, a picture or several, and perhaps `face` and `boxes`.
+
+    Returns:
+        The pictures, at least one, and which of their faces are asked for.
+
+    Raises:
+        ProblemError: see `read_form`; or if there are no pictures, other fields, or impossible ones.
+        ClientDisconnect: if the caller went away.
+    """
+    form = await read_form(request, max_files)
+    unknown = {upload.field for upload in form.files} - {"data"} | form.fields.keys() - {"data", "face", "boxes"}
+    if unknown:
+        raise invalid(f"The field {min(unknown)[:64]!r} is unknown; there are data, face and boxes.", "unknown_field")
+    if "data" in form.fields or not form.files:
+        wrong = "holds text" if "data" in form.fields else "is missing"
+        raise invalid(f"The field data {wrong}; send a file, as in: curl -F data=@face.jpg", "missing_field")
+    return form.files, _options(form.fields.get("face"), form.fields.get("boxes"))
+
+
+def _options(mode: str | None, boxes: str | None) -> FaceOptions:
+    """Which faces are asked for by the fields `face` and `boxes`, JSON such as `[[x, y, width, height]]`."""
+    if mode is None and boxes is None:
+        return _DEFAULT
+    try:
+        kind = "auto" if mode is None else _modes.validate_python(mode)
+    except ValidationError:
+        raise invalid("face: give auto, all or none.", "invalid_face") from None
+    try:
+        given = [] if boxes is None else _boxes.validate_json(boxes)
+    except ValidationError as error:
+        reason = describe(error.errors(include_url=False, include_input=False))
+        raise invalid(f"boxes: give a JSON list of [x, y, width, height] ({reason})", "invalid_boxes") from None
+    return FaceOptions(kind, tuple(given))

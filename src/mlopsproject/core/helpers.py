@@ -19,7 +19,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from mlopsproject.core.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_thresholds
+from mlopsproject.core.allocator import return_freed_memory
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.processes import end_with_parent, main_module_hidden
 
@@ -144,7 +144,7 @@ def _prepare() -> None:
     end_with_parent()
     # Decoders in C print what strangers make them say.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    set_thresholds({MMAP_THRESHOLD: 512 << 10, TRIM_THRESHOLD: 1 << 20})
+    return_freed_memory()
     if sys.platform != "win32":
         os.nice(_NICENESS)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -37,8 +37,34 @@ class FaceAnswer(Answer):
     box: Box | None = Field(description="where the face is; null if the whole picture was scored")
 
 
+_ANSWER_EXAMPLE: dict[str, Any] = {
+    "request_id": "5f0c8a4b9d3e4c5f8a7b6c5d4e3f2a1b",
+    "model_version": "fer2013-fine-five-all-0890d27075a5",
+    "predicted_emotion": "happy",
+    "confidence": 0.93,
+    "uncertain": False,
+    "probabilities": {"angry": 0.01, "fear": 0.01, "happy": 0.93, "sad": 0.01, "surprise": 0.04},
+    "probs": [0.01, 0.01, 0.93, 0.01, 0.04],
+    "face": [112, 64, 180, 180],
+    "face_search": "found",
+    "faces": [
+        {
+            "prediction_id": "0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e",
+            "box": [112, 64, 180, 180],
+            "predicted_emotion": "happy",
+            "confidence": 0.93,
+            "uncertain": False,
+            "probabilities": {"angry": 0.01, "fear": 0.01, "happy": 0.93, "sad": 0.01, "surprise": 0.04},
+            "probs": [0.01, 0.01, 0.93, 0.01, 0.04],
+        }
+    ],
+}
+
+
 class PredictResponse(Answer):
     """One picture; the top level repeats the largest face."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER_EXAMPLE]})
 
     request_id: str
     model_version: str

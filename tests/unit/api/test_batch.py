@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mlopsproject.api import scoring
-from mlopsproject.api.answers import answer
+from mlopsproject.api.scoring import answer
 from mlopsproject.core.schemas import BatchResponse
 
 

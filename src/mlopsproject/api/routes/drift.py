@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
 from mlopsproject.api.middleware import is_trusted
 from mlopsproject.api.openapi import problems
 from mlopsproject.api.problems import ProblemError
-from mlopsproject.api.routes.common import service_of
+from mlopsproject.api.routes import TheService
+from mlopsproject.api.service import Service
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, is_report_id
 from mlopsproject.core.schemas import DriftEntry, DriftReport
@@ -25,45 +26,21 @@ _PAGE_POLICY: Final = (
 
 _Identifier = Annotated[str, Path(description="`id` of the report, as the history has it")]
 _HISTORY: Final = TypeAdapter(list[DriftEntry])
+router = APIRouter(tags=["drift"])
 
 
-def add_routes(app: FastAPI) -> None:
-    """Add the routes of this module."""
-    common: dict[str, Any] = {"methods": ["GET"], "tags": ["drift"]}
-    app.add_api_route(
-        "/drift",
-        newest,
-        response_model=DriftReport,
-        responses=problems(401, 404, 429, 503),
-        summary="The newest report about the model that answers",
-        **common,
-    )
-    app.add_api_route(
-        "/drift/history",
-        history,
-        response_model=list[DriftEntry],
-        responses=problems(401, 422, 429, 503),
-        summary="The newest reports about all models",
-        **common,
-    )
-    for path, endpoint, media_type, summary in (
-        ("/drift/{identifier}/report", page, "text/html", "The page of a report"),
-        ("/drift/{identifier}/picture", picture, "image/png", "The picture of a report"),
-    ):
-        content: dict[int | str, Any] = {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
-        app.add_api_route(
-            path,
-            endpoint,
-            response_class=Response,
-            responses=problems(401, 404, 422, 429, 503) | content,
-            summary=summary,
-            **common,
-        )
+def _file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
+    return problems(401, 404, 422, 429, 503) | {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-async def newest(request: Request) -> Response:
+@router.get(
+    "/drift",
+    response_model=DriftReport,
+    responses=problems(401, 404, 429, 503),
+    summary="The newest report about the model that answers",
+)
+async def newest(request: Request, service: TheService) -> Response:
     """What the newest report about the model that answers says: whether the faces look like those that it knows."""
-    service = service_of(request)
     name = service.loaded_model().version
     report = await service.ask_store(service.drift_reports.latest, name)
     if report is None:
@@ -72,28 +49,44 @@ async def newest(request: Request) -> Response:
     return _json(_for_caller(request, report).model_dump_json().encode())
 
 
-async def history(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:
+@router.get(
+    "/drift/history",
+    response_model=list[DriftEntry],
+    responses=problems(401, 422, 429, 503),
+    summary="The newest reports about all models",
+)
+async def history(request: Request, service: TheService, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:
     """The newest reports, also about other models, the newest first."""
-    service = service_of(request)
     entries = await service.ask_store(service.drift_reports.history, limit)
     shown = [DriftEntry(id=entry.id, report=_for_caller(request, entry.report)) for entry in entries]
     return _json(_HISTORY.dump_json(shown))
 
 
-async def page(request: Request, identifier: _Identifier) -> Response:
+@router.get(
+    "/drift/{identifier}/report",
+    response_class=Response,
+    responses=_file_responses("text/html"),
+    summary="The page of a report",
+)
+async def page(service: TheService, identifier: _Identifier) -> Response:
     """A report's page with every distribution; it needs no other file and no network."""
-    content = await _file(request, identifier, PAGE_FILE)
+    content = await _file(service, identifier, PAGE_FILE)
     return HTMLResponse(content, headers={"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"})
 
 
-async def picture(request: Request, identifier: _Identifier) -> Response:
+@router.get(
+    "/drift/{identifier}/picture",
+    response_class=Response,
+    responses=_file_responses("image/png"),
+    summary="The picture of a report",
+)
+async def picture(service: TheService, identifier: _Identifier) -> Response:
     """A report's picture, which sums it up."""
-    content = await _file(request, identifier, PICTURE_FILE)
+    content = await _file(service, identifier, PICTURE_FILE)
     return Response(content, media_type="image/png", headers={"X-Content-Type-Options": "nosniff"})
 
 
-async def _file(request: Request, identifier: str, name: str) -> bytes:
-    service = service_of(request)
+async def _file(service: Service, identifier: str, name: str) -> bytes:
     content = None
     if is_report_id(identifier):
         content = await service.ask_store(service.drift_reports.file, identifier, name)
@@ -112,6 +105,6 @@ def _missing(detail: str) -> ProblemError:
 
 def _for_caller(request: Request, report: DriftReport) -> DriftReport:
     """The report; strangers do not learn where it and the pictures lie."""
-    if is_trusted(request.scope, service_of(request)):
+    if is_trusted(request.scope, request.app.state.service):
         return report
     return report.model_copy(update={"report": "", "current": PurePath(report.current).name})

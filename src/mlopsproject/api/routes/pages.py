@@ -9,31 +9,28 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import HTMLResponse, Response
 
 from mlopsproject.api.openapi import problems
-from mlopsproject.api.routes.common import service_of
+from mlopsproject.api.routes import TheService
 from mlopsproject.core.schemas import Welcome
 
 _PAGE: Final = "templates/upload.html"
 
 
-def add_routes(app: FastAPI) -> None:
-    """Add the routes of this module."""
-    app.add_api_route(
-        "/",
-        welcome,
-        response_model=Welcome,
-        responses=problems(503) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
-        tags=["status"],
-        summary="Welcome; to a browser, an upload page",
-    )
-    app.add_api_route("/", welcome, methods=["HEAD"], include_in_schema=False)
+router = APIRouter(tags=["status"])
 
 
-async def welcome(request: Request) -> Response:
+@router.head("/", include_in_schema=False)
+@router.get(
+    "/",
+    response_model=Welcome,
+    responses=problems(503) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    summary="Welcome; to a browser, an upload page",
+)
+async def welcome(request: Request, service: TheService) -> Response:
     """What this is; `Accept: text/html` gets a page on which a person can try it."""
     headers = {"Vary": "Accept"}
     if _wants_page(request.headers.get("accept", "")):
@@ -44,7 +41,7 @@ async def welcome(request: Request) -> Response:
             "Referrer-Policy": "no-referrer",
         }
         return HTMLResponse(page, headers=headers)
-    predictor = service_of(request).loaded_model().predictor
+    predictor = service.loaded_model().predictor
     document = {
         "message": "Send a picture to /predict/ to get its apparent expression.",
         "model_version": predictor.model_version,

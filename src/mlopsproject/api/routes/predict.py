@@ -3,61 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from mlopsproject.api.openapi import ANSWER_EXAMPLE, FEEDBACK_LINK, picture_form, problems
-from mlopsproject.api.pictures import parse_options
-from mlopsproject.api.problems import ProblemError, invalid
-from mlopsproject.api.routes.common import info_of, json_response, service_of
-from mlopsproject.api.routes.direct import DirectRoute
-from mlopsproject.api.scoring import check_type, predict_batch, predict_one
-from mlopsproject.api.uploads import Form, Upload, read_form
+from mlopsproject.api.middleware import INFO
+from mlopsproject.api.openapi import FEEDBACK_LINK, picture_form, problems
+from mlopsproject.api.problems import ProblemError
+from mlopsproject.api.routes import Info, TheService, json_response
+from mlopsproject.api.scoring import predict_batch, predict_one
+from mlopsproject.api.uploads import read_pictures
 from mlopsproject.core.face_inputs import FaceOptions
 from mlopsproject.core.schemas import BatchResponse, PredictResponse, UrlRequest
 
+#: Statuses for addresses that gave no picture, 502 for any other reason.
+_FETCH_STATUS: Final = {"bad_url": 422, "forbidden_address": 422, "forbidden_port": 422, "too_large": 413}
+_ERRORS: Final = problems(400, 401, 408, 413, 415, 422, 429, 503)
+_LINK: Final[dict[int | str, dict[str, Any]]] = {200: {"links": FEEDBACK_LINK}}
+router = APIRouter(tags=["predict"])
 
-def add_routes(app: FastAPI) -> None:
-    """Add the routes of this module."""
-    example: dict[int | str, Any] = {
-        200: {"content": {"application/json": {"example": ANSWER_EXAMPLE}}, "links": FEEDBACK_LINK}
-    }
-    errors = problems(400, 401, 408, 413, 415, 422, 429, 503)
-    for path in ("/predict/", "/predict"):
-        app.router.add_api_route(
-            path,
-            predict,
-            methods=["POST"],
-            route_class_override=DirectRoute,
-            response_model=PredictResponse,
-            responses=errors | example,
-            openapi_extra=picture_form(),
-            tags=["predict"],
-            summary="Recognise one picture",
-            include_in_schema=path.endswith("/"),
-        )
-    app.add_api_route(
-        "/predict/batch",
-        batch,
-        methods=["POST"],
-        response_model=BatchResponse,
-        responses=errors,
-        openapi_extra=picture_form(several=True),
-        tags=["predict"],
-        summary="Recognise several pictures",
-    )
-    app.add_api_route(
-        "/predict/url",
-        from_url,
-        methods=["POST"],
-        response_model=PredictResponse,
-        responses=errors | problems(502) | example,
-        tags=["predict"],
-        summary="Recognise a picture of the web",
-    )
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint takes the request and makes the response; FastAPI documents it and does nothing else.
+
+    Without solving dependencies and validating the answer once more, `/predict/` takes 0.12 ms less of 1.3.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = serve
 
 
 async def predict(request: Request) -> Response:
@@ -66,32 +50,53 @@ async def predict(request: Request) -> Response:
     The top level repeats the largest face. With `face_search: not_found` no face was found and the whole picture was
     scored: trust the answer less.
     """
-    form = await read_form(request, max_files=1)
-    (upload,) = pictures_of(form)
-    check_type(upload)
-    options = options_of(form)
-    return json_response(
-        await predict_one(service_of(request), upload.content, options, info_of(request), source="upload")
+    (upload,), options = await read_pictures(request, max_files=1)
+    upload.check_type()
+    service, info = request.app.state.service, request.scope[INFO]
+    return json_response(await predict_one(service, upload.content, options, info, source="upload"))
+
+
+for _path in ("/predict/", "/predict"):
+    router.add_api_route(
+        _path,
+        predict,
+        methods=["POST"],
+        route_class_override=DirectRoute,
+        response_model=PredictResponse,
+        responses=_ERRORS | _LINK,
+        openapi_extra=picture_form(),
+        summary="Recognise one picture",
+        include_in_schema=_path.endswith("/"),
     )
 
 
-async def batch(request: Request) -> Response:
+@router.post(
+    "/predict/batch",
+    response_model=BatchResponse,
+    responses=_ERRORS,
+    openapi_extra=picture_form(several=True),
+    summary="Recognise several pictures",
+)
+async def batch(request: Request, service: TheService, info: Info) -> Response:
     """Recognise several pictures, each a field `data` of the form.
 
     A picture that cannot be used gets a problem in its entry and does not cost the others.
     """
-    service = service_of(request)
-    form = await read_form(request, service.settings.max_files)
-    uploads = pictures_of(form)
-    return json_response(await predict_batch(service, uploads, options_of(form), info_of(request)))
+    uploads, options = await read_pictures(request, service.settings.max_files)
+    return json_response(await predict_batch(service, uploads, options, info))
 
 
-async def from_url(request: Request, body: UrlRequest) -> Response:
+@router.post(
+    "/predict/url",
+    response_model=PredictResponse,
+    responses=_ERRORS | problems(502) | _LINK,
+    summary="Recognise a picture of the web",
+)
+async def from_url(body: UrlRequest, service: TheService, info: Info) -> Response:
     """Fetch a picture from a public http(s) address and recognise it.
 
     Addresses of private networks are refused, also when a public name leads there.
     """
-    service = service_of(request)
     settings = service.settings
     # It takes a while to load, for which only those pay who need it.
     safe_fetch = await asyncio.to_thread(import_module, "mlopsproject.api.safe_fetch")
@@ -102,37 +107,5 @@ async def from_url(request: Request, body: UrlRequest) -> Response:
                 body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds
             )
         except safe_fetch.FetchError as error:
-            raise ProblemError(_fetch_status(error.reason), error.reason, error.message) from None
-        options = FaceOptions(body.face)
-        return json_response(await predict_one(service, content, options, info_of(request), source="url"))
-
-
-def _fetch_status(reason: str) -> int:
-    if reason in ("bad_url", "forbidden_address", "forbidden_port"):
-        return 422
-    return 413 if reason == "too_large" else 502
-
-
-def pictures_of(form: Form) -> list[Upload]:
-    """The pictures of a form, at least one.
-
-    Raises:
-        ProblemError: if there are none, or the form has other files or fields.
-    """
-    unknown = {upload.field for upload in form.files} - {"data"} | form.fields.keys() - {"data", "face", "boxes"}
-    if unknown:
-        raise invalid(f"The field {min(unknown)[:64]!r} is unknown; there are data, face and boxes.", "unknown_field")
-    if "data" in form.fields:
-        raise invalid("The field data holds text; send a file, as in: curl -F data=@face.jpg", "missing_field")
-    if not form.files:
-        raise invalid("The field data is missing; send a file, as in: curl -F data=@face.jpg", "missing_field")
-    return form.files
-
-
-def options_of(form: Form) -> FaceOptions:
-    """Which faces the form asks for.
-
-    Raises:
-        ProblemError: if it says something impossible.
-    """
-    return parse_options(form.fields.get("face"), form.fields.get("boxes"))
+            raise ProblemError(_FETCH_STATUS.get(error.reason, 502), error.reason, error.message) from None
+        return json_response(await predict_one(service, content, FaceOptions(body.face), info, source="url"))
