@@ -12,8 +12,6 @@ import ipaddress
 import socket
 import ssl
 import time
-import tracemalloc
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +27,7 @@ from hypothesis import strategies as st
 
 from mlopsproject.api import safe_fetch
 from mlopsproject.api.addresses import Address, is_public
-from mlopsproject.api.safe_fetch import FetchError, ForbiddenAddress, Rules, fetch
+from mlopsproject.api.safe_fetch import FetchError, Rules, fetch
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 PICTURE = b"\x89PNG pretends to be a picture"
@@ -173,7 +171,7 @@ def test_a_name_in_other_letters_is_resolved_as_the_wire_spells_it() -> None:
     ],
 )  # fmt: skip
 def test_internal_addresses_are_forbidden_in_every_spelling(host: str) -> None:
-    with pytest.raises(ForbiddenAddress) as caught:
+    with pytest.raises(FetchError) as caught:
         asyncio.run(fetch(f"http://{host}/face.png", max_bytes=1000, timeout=5))
     assert caught.value.reason == "forbidden_address"
 
@@ -395,8 +393,9 @@ def test_a_name_that_leads_inside_and_one_that_does_not_exist_get_the_same_answe
     site = Site(names={"inside.example": ["10.0.0.7"]})
     answers = set()
     for name in ("inside.example", "nowhere.example", f"{'x' * 64}.example"):
-        with pytest.raises(ForbiddenAddress) as caught:
+        with pytest.raises(FetchError) as caught:
             site.fetch(f"http://{name}:{{port}}/")
+        assert caught.value.reason == "forbidden_address"
         answers.add((caught.value.reason, str(caught.value).replace(name, "")))
     assert len(answers) == 1
 
@@ -430,22 +429,10 @@ def test_a_length_that_is_too_short_cuts_the_picture_off() -> None:
     assert Site({"/": whole(b"x" * 900, Content_Length="10")}).fetch(max_bytes=1000) == b"x" * 10
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_compression_nobody_asked_for_is_undone_within_the_limit(coding: str) -> None:
-    pack = gzip.compress if coding == "gzip" else zlib.compress
-    assert Site({"/": whole(pack(PICTURE), Content_Encoding=coding)}).fetch() == PICTURE
-    assert Site({"/": whole(pack(b"x" * 1000), Content_Encoding=coding)}).fetch(max_bytes=1000) == b"x" * 1000
-    bomb = Site({"/": whole(pack(b"\0" * 50_000_000), Content_Encoding=coding)})
-    tracemalloc.start()
-    assert reason_of(lambda: bomb.fetch(max_bytes=100_000)) == "too_large"
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5_000_000
-
-
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "gzip"])
-def test_compression_that_cannot_be_undone_is_a_bad_answer(coding: str) -> None:
-    assert reason_of(Site({"/": whole(b"not compressed", Content_Encoding=coding)}).fetch) == "bad_answer"
+@pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip"])
+def test_compression_that_was_not_asked_for_is_a_bad_answer(coding: str) -> None:
+    body = gzip.compress(PICTURE)
+    assert reason_of(Site({"/": whole(body, Content_Encoding=coding)}).fetch) == "bad_answer"
 
 
 async def dripping_body(_: str, writer: asyncio.StreamWriter) -> None:
