@@ -26,7 +26,6 @@ from prometheus_client.utils import floatToGoString
 from mlopsproject.api.drift_metrics import DriftMetrics
 from mlopsproject.api.multiprocess import forget_dead_workers, shared_folder
 from mlopsproject.core.image_statistics import STATISTICS
-from mlopsproject.core.spec import Histogram as Reference
 from mlopsproject.core.spec import ModelSpec, Precision
 from mlopsproject.prediction_log.log import LogStatus
 from mlopsproject.prediction_log.rows import PredictionRow
@@ -54,8 +53,26 @@ class Metrics:
         self._model: tuple[str, str] | None = None
         self._dropped = 0
         self._dropped_lock = threading.Lock()
-        self._make_request_metrics()
-        self._make_model_metrics()
+        labels = ("method", "route", "status")
+        self._request_count = self._counter("requests", "Requests that were answered.", labels)
+        text = "Time from a request's arrival to the end of its answer."
+        self._request_seconds = self._histogram("request_duration_seconds", text, _SECONDS, labels)
+        text = "Requests that are worked on or wait, of all workers."
+        self.in_progress = self._gauge("requests_in_progress", text, mode="livesum")
+        self._pictures = self._counter("pictures", "Pictures that were scored, by how a face was found.", ["search"])
+        self._feedback = self._counter("feedback", "Feedback that was taken down.", ["agrees"])
+        labels = ("model", "predicted", "uncertain")
+        self._predictions = self._counter("predictions", "Faces that were answered.", labels)
+        self._reloads = self._counter("model_reloads", "Times that the alias had moved.", ["outcome"])
+        for outcome in ("ok", "failed"):
+            self._reloads.labels(outcome)
+        text = "1 while the model that the alias names cannot be loaded."
+        self.reload_failing = self._gauge("model_reload_failing", text)
+        self._info = self._gauge("model_info", "1 for the model that answers.", ["model", "precision"])
+        text = "Share of the reference's pictures at or below an edge of their histogram."
+        self._reference = self._gauge("reference_cumulative_share", text, ["model", "measure", "le"])
+        text = "Mean of the reference's pictures, from their histogram."
+        self._reference_mean = self._gauge("reference_mean", text, ["model", "measure"])
         self._make_log_metrics()
         #: Of the newest drift report about the model that answers.
         self.drift = DriftMetrics(self._gauge)
@@ -63,50 +80,14 @@ class Metrics:
             process_collector.ProcessCollector(registry=self.registry)
             platform_collector.PlatformCollector(registry=self.registry)
 
-    def _make_request_metrics(self) -> None:
-        labels = ("method", "route", "status")
-        self._request_count = self._counter("requests", "Requests that were answered.", labels)
-        self._request_seconds = self._histogram(
-            "request_duration_seconds", "Time from a request's arrival to the end of its answer.", _SECONDS, labels
-        )
-        self.in_progress = self._gauge("requests_in_progress", "Requests that are worked on or wait, of all workers.")
-        self._pictures = self._counter(
-            "pictures", "Pictures that were scored, by how their face was found.", ("search",)
-        )
-        self._feedback = self._counter("feedback", "Feedback that was taken down.", ("agrees",))
-
-    def _make_model_metrics(self) -> None:
-        self._predictions = self._counter(
-            "predictions", "Faces that were answered.", ("model", "predicted", "uncertain")
-        )
-        self._reloads = self._counter("model_reloads", "Times that the alias had moved.", ("outcome",))
-        self.reload_failing = self._gauge(
-            "model_reload_failing", "1 while the model that the alias names cannot be loaded.", (), "livemax"
-        )
-        self._info = self._gauge("model_info", "1 for the model that answers.", ("model", "precision"), "livemax")
-        self._reference = self._gauge(
-            "reference_cumulative_share",
-            "Share of the reference's pictures at or below an edge of their histogram.",
-            ("model", "measure", "le"),
-            "livemax",
-        )
-        self._reference_mean = self._gauge(
-            "reference_mean",
-            "Mean of the reference's pictures, from their histogram.",
-            ("model", "measure"),
-            "livemax",
-        )
-        for outcome in ("ok", "failed"):
-            self._reloads.labels(outcome)
-
     def _make_log_metrics(self) -> None:
-        self._log_state = self._gauge("log_state", "1 for the state the prediction log is in.", ("state",), "livemax")
-        self._database_up = self._gauge("log_database_up", "Whether the log's database takes rows.", (), "livemin")
-        self._log_rows = self._gauge("log_queue_rows", "Rows that wait for PostgreSQL.", (), "livemax")
-        self._log_bytes = self._gauge("log_queue_bytes", "What their database takes on the disk.", (), "livemax")
-        self._log_age = self._gauge("log_queue_age_seconds", "Age of the oldest of them.", (), "livemax")
+        self._log_state = self._gauge("log_state", "1 for the state the prediction log is in.", ["state"])
+        self._database_up = self._gauge("log_database_up", "Whether the log's database takes rows.", mode="livemin")
+        self._log_rows = self._gauge("log_queue_rows", "Rows that wait for PostgreSQL.")
+        self._log_bytes = self._gauge("log_queue_bytes", "What their database takes on the disk.")
+        self._log_age = self._gauge("log_queue_age_seconds", "Age of the oldest of them.")
         self._log_dropped = self._counter("log_dropped_rows", "Rows that could not be kept and were dropped.")
-        self._log_refused = self._gauge("log_refused_rows", "Rows that PostgreSQL did not take.", (), "livemax")
+        self._log_refused = self._gauge("log_refused_rows", "Rows that PostgreSQL did not take.")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that has been answered.
@@ -183,13 +164,16 @@ class Metrics:
         total = sum(reference.counts)
         # None of the reference's pictures lie below the first edge.
         for edge, count in zip(edges, accumulate(reference.counts, initial=0), strict=True):
-            self._reference.labels(spec.name, name, _le(edge)).set(count / total)
-        self._reference_mean.labels(spec.name, name).set(_mean(reference))
+            # Written as in the histogram itself, so that both can be joined.
+            self._reference.labels(spec.name, name, floatToGoString(edge)).set(count / total)  # type: ignore[no-untyped-call]
+        middles = ((low + high) / 2 for low, high in pairwise(edges))
+        mean = sum(middle * count for middle, count in zip(middles, reference.counts, strict=True)) / total
+        self._reference_mean.labels(spec.name, name).set(mean)
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"mlopsproject_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, labels: Sequence[str] = (), mode: str = "livesum") -> Gauge:
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = (), mode: str = "livemax") -> Gauge:
         return Gauge(f"mlopsproject_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
     def _histogram(self, name: str, text: str, edges: Sequence[float], labels: Sequence[str]) -> Histogram:
@@ -214,9 +198,7 @@ class ModelMetrics:
             for label in spec.classes
             for uncertain in (False, True)
         }
-        self._brightness, self._contrast, self._sharpness, self._confidence = (
-            measured[name].labels(spec.name) for name in MEASURED
-        )
+        self._measured = {name: measured[name].labels(spec.name) for name in MEASURED}
         self._pictures = {search: pictures.labels(search) for search in ("found", "given", "not_found", "skipped")}
 
     def answered(self, rows: Sequence[PredictionRow]) -> None:
@@ -228,17 +210,5 @@ class ModelMetrics:
         self._pictures[rows[0].face_search].inc()
         for row in rows:
             self._predictions[row.predicted, row.uncertain].inc()
-            self._brightness.observe(row.brightness)
-            self._contrast.observe(row.contrast)
-            self._sharpness.observe(row.sharpness)
-            self._confidence.observe(row.confidence)
-
-
-def _le(edge: float) -> str:
-    """An edge as it stands in the histogram itself, so that both can be joined."""
-    return str(floatToGoString(edge))  # type: ignore[no-untyped-call]
-
-
-def _mean(reference: Reference) -> float:
-    middles = [(low + high) / 2 for low, high in pairwise(reference.edges)]
-    return sum(m * c for m, c in zip(middles, reference.counts, strict=True)) / sum(reference.counts)
+            for name, histogram in self._measured.items():
+                histogram.observe(getattr(row, name))
