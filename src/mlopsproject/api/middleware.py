@@ -31,12 +31,6 @@ OPEN_PATHS: Final = {"/", "/health", "/ready", "/metrics", "/docs", "/docs/oauth
 ASSETS: Final = "/static"
 #: An identifier of the caller's that can stand in a header and a log line.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-#: Stages of a request.
-_OUTSIDE: Final = 0
-_ARRIVES: Final = 1
-_WORKED_ON: Final = 2
-#: Requests that may be arriving, for each that may be worked on.
-_ARRIVING: Final = 8
 #: Seconds by which the wall clock may drift before it counts as set.
 _JUMP: Final = 2.0
 #: Said of a caller that went away before its answer, as nginx does.
@@ -173,8 +167,8 @@ class RequestMiddleware:
 class _Exchange:
     """One request's messages, with what must be known of them, and the place that it takes among the others.
 
-    A request is among those that arrive until its body is there, then among those that are worked on: callers that
-    send slowly or not at all take no place of others that do.
+    It takes a place when its body has arrived: callers that send slowly or not at all take none from others. How many
+    of these there may be, the number of connections and the bytes that are held decide.
     """
 
     def __init__(self, receive: Receive, send: Send, identifier: bytes, service: Service) -> None:
@@ -184,30 +178,25 @@ class _Exchange:
         self._service = service
         self._max_body = service.settings.max_body_bytes
         self._size = 0
-        self._stage = _OUTSIDE
+        self._takes_work = self._has_place = False
         #: Whether the request's body has arrived whole.
         self.arrived = False
         #: Of the answer; 0 until it has begun.
         self.status = 0
 
     def begin(self) -> None:
-        """Let the request arrive.
+        """Begin with a request that takes work.
 
         Raises:
-            ProblemError: if too many do, or are worked on.
+            ProblemError: if too many are worked on.
         """
-        service = self._service
         self._check_room()
-        if service.arriving >= _ARRIVING * service.settings.max_waiting:
-            raise busy(f"{service.arriving} requests are arriving already.")
-        service.arriving += 1
-        self._stage = _ARRIVES
+        self._takes_work = True
 
     def end(self) -> None:
         """Give back what the request took."""
-        self._leave_stage()
+        self._service.in_progress -= self._has_place
         self._service.held_bytes -= self._size
-        self._size = 0
 
     async def receive(self) -> Message:
         """The next message of the request, unless the body is too large, or there is no room for it."""
@@ -215,11 +204,10 @@ class _Exchange:
         if message["type"] == "http.request":
             self._hold(len(message.get("body", b"")))
             self.arrived = not message.get("more_body", False)
-            if self.arrived and self._stage == _ARRIVES:
-                self._leave_stage()
+            if self.arrived and self._takes_work and not self._has_place:
                 self._check_room()
                 self._service.in_progress += 1
-                self._stage = _WORKED_ON
+                self._has_place = True
         return message
 
     def _hold(self, size: int) -> None:
@@ -232,16 +220,8 @@ class _Exchange:
             raise busy(f"{service.held_bytes // 1_000_000} MB of requests are held already.")
 
     def _check_room(self) -> None:
-        service = self._service
-        if service.in_progress >= service.settings.max_waiting:
-            raise busy(f"{service.in_progress} requests are worked on already.")
-
-    def _leave_stage(self) -> None:
-        if self._stage == _ARRIVES:
-            self._service.arriving -= 1
-        elif self._stage == _WORKED_ON:
-            self._service.in_progress -= 1
-        self._stage = _OUTSIDE
+        if self._service.in_progress >= self._service.settings.max_waiting:
+            raise busy(f"{self._service.in_progress} requests are worked on already.")
 
     async def send(self, message: Message) -> None:
         """Send a message of the answer; the first one tells the request's id."""

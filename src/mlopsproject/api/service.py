@@ -76,8 +76,6 @@ class Service:
         self.drift = LiveDrift(self.drift_reports, self.model, self.metrics.drift)
         #: Requests that have arrived and are worked on or wait.
         self.in_progress = 0
-        #: Requests whose bodies have not arrived whole.
-        self.arriving = 0
         #: Bytes of requests' bodies that are held.
         self.held_bytes = 0
         self.max_held_bytes = settings.max_waiting_bytes

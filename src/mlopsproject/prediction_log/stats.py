@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     CompoundSelect,
     Connection,
@@ -45,31 +46,6 @@ _BUCKETS: Final = 60
 #: Answers whose latency and pictures are averaged: no index has these, and a million rows take long to read.
 _NEWEST: Final = 1000
 _MEANS: Final = ("latency_ms", *STATISTICS)
-Key = TypeVar("Key", bound=Hashable)
-
-
-class _Cell(NamedTuple):
-    """Answers of one model that name one class, within one stretch of the timeline."""
-
-    model: str
-    label: str
-    bucket: int
-    rows: int
-    uncertain: int
-    confidence: float
-
-
-@dataclass
-class _Tally:
-    """Cells added up."""
-
-    count: int = 0
-    uncertain: int = 0
-    confidence: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        return self.confidence / self.count if self.count else 0.0
 
 
 def stats(database: Database, since: datetime, until: datetime, pending: int) -> Stats:
@@ -88,21 +64,33 @@ def stats(database: Database, since: datetime, until: datetime, pending: int) ->
     bounds = _bounds(since, until, width)
     with database.transaction() as connection:
         keys = connection.execute(_keys(since, until)).all()
-        cells = [cell for key in keys for cell in _cells(connection, key, bounds)]
+        counted = _count(connection, keys, bounds)
         given = connection.execute(_feedback(since, until, width)).all()
         means = connection.execute(_means(since, until)).mappings().one()
-    total = _add(cells, lambda _: None).get(None, _Tally())
-    timeline = _timeline(cells, given, len(bounds) - 1, int(since.timestamp() // width), width)
+    labels = _places(keys, "label")
+    first = int(since.timestamp() // width)
+    remarks = {(row.bucket - first, row.agrees): row.rows for row in given}
+    timeline = [
+        TimeBucket(
+            start=datetime.fromtimestamp((first + number) * width, UTC),
+            classes={label: int(rows) for label, of in labels if (rows := counted[of, number, 0].sum())},
+            feedback=remarks.get((number, True), 0) + remarks.get((number, False), 0),
+            feedback_agrees=remarks.get((number, True), 0),
+            **_tally(counted[:, number]),
+        )
+        for number in range(len(bounds) - 1)
+    ]
+    total = _tally(counted)
     return Stats(
         since=since,
         until=until,
-        total=total.count,
-        uncertain=total.uncertain,
-        mean_confidence=total.mean if total.count else None,
+        total=total["count"],
+        uncertain=total["uncertain"],
+        mean_confidence=total["mean_confidence"] if total["count"] else None,
         mean_latency_ms=means["latency_ms"],
-        classes=_classes(cells),
+        classes=[ClassCount(label=label, **_tally(counted[of])) for label, of in labels],
         timeline=timeline,
-        models=_models(cells, keys),
+        models=_models(keys, counted),
         feedback=sum(bucket.feedback for bucket in timeline),
         feedback_agrees=sum(bucket.feedback_agrees for bucket in timeline),
         statistics={name: means[name] for name in STATISTICS if means[name] is not None},
@@ -146,12 +134,15 @@ def _keys(since: datetime, until: datetime) -> Select[Any]:
     return select(found).where(found.c.first.is_not(None))
 
 
-def _cells(connection: Connection, key: Row[Any], bounds: Sequence[datetime]) -> list[_Cell]:
-    """What one model answered with one class, by stretch."""
+def _count(connection: Connection, keys: Sequence[Row[Any]], bounds: Sequence[datetime]) -> NDArray[np.float64]:
+    """Answers, uncertain answers and the sum of confidences: `[K, B, 3]` for K keys and B stretches."""
+    counted = np.zeros((len(keys), len(bounds) - 1, 3))
     moments = {f"bound_{number}": moment for number, moment in enumerate(bounds)}
-    query = _counts(len(bounds) - 1)
-    found = connection.execute(query, {"model": key.model, "label": key.label, **moments})
-    return [_Cell(key.model, key.label, *row) for row in found if row.rows]
+    for key, of_key in zip(keys, counted, strict=True):
+        found = connection.execute(_counts(len(of_key)), {"model": key.model, "label": key.label, **moments})
+        for bucket, *values in found:
+            of_key[bucket] = [value or 0 for value in values]
+    return counted
 
 
 @cache
@@ -208,64 +199,27 @@ def _means(since: datetime, until: datetime) -> Select[Any]:
     return select(*(func.avg(rows.c[name]).label(name) for name in _MEANS))
 
 
-def _add(cells: Iterable[_Cell], key: Callable[[_Cell], Key]) -> dict[Key, _Tally]:
-    tallies: dict[Key, _Tally] = {}
-    for cell in cells:
-        tally = tallies.setdefault(key(cell), _Tally())
-        tally.count += cell.rows
-        tally.uncertain += cell.uncertain
-        tally.confidence += cell.confidence
-    return tallies
+def _places(keys: Sequence[Row[Any]], name: str) -> list[tuple[str, list[int]]]:
+    """Each model, or label, of the keys in the order of the alphabet, with the places where it stands."""
+    values = [getattr(key, name) for key in keys]
+    return [(value, [place for place, other in enumerate(values) if other == value]) for value in sorted({*values})]
 
 
-def _classes(cells: Iterable[_Cell]) -> list[ClassCount]:
-    return [
-        ClassCount(label=label, count=tally.count, uncertain=tally.uncertain, mean_confidence=tally.mean)
-        for label, tally in sorted(_add(cells, lambda cell: cell.label).items())
-    ]
+def _tally(counted: NDArray[np.float64]) -> dict[str, Any]:
+    """Counts of any shape `[..., 3]`, added up."""
+    count, uncertain, confidence = counted.reshape(-1, 3).sum(axis=0).tolist()
+    mean = confidence / count if count else 0.0
+    return {"count": int(count), "uncertain": int(uncertain), "mean_confidence": mean}
 
 
-def _models(cells: Iterable[_Cell], keys: Sequence[Row[Any]]) -> list[ModelCount]:
-    counted = _add(cells, lambda cell: cell.model)
+def _models(keys: Sequence[Row[Any]], counted: NDArray[np.float64]) -> list[ModelCount]:
     models = [
         ModelCount(
             model_version=name,
-            count=tally.count,
-            first=min(key.first for key in keys if key.model == name),
-            last=max(key.last for key in keys if key.model == name),
+            count=int(counted[places, :, 0].sum()),
+            first=min(keys[place].first for place in places),
+            last=max(keys[place].last for place in places),
         )
-        for name, tally in counted.items()
+        for name, places in _places(keys, "model")
     ]
-    return sorted(models, key=lambda model: (model.first, model.model_version))
-
-
-def _timeline(
-    cells: Sequence[_Cell], given: Iterable[Row[int, bool, int]], stretches: int, first: int, width: int
-) -> list[TimeBucket]:
-    """Every stretch, those without answers as well; they begin at round times.
-
-    Args:
-        cells: numbered from the first stretch on.
-        given: feedback, numbered from 1970 on.
-        stretches: how many there are.
-        first: number of the first one, from 1970 on.
-        width: of a stretch, in seconds.
-    """
-    tallies, labels = _add(cells, lambda cell: cell.bucket), _add(cells, lambda cell: (cell.bucket, cell.label))
-    classes: dict[int, dict[str, int]] = {}
-    for (bucket, label), tally in sorted(labels.items()):
-        classes.setdefault(bucket, {})[label] = tally.count
-    remarks = {(row.bucket - first, row.agrees): row.rows for row in given}
-    return [
-        TimeBucket(
-            start=datetime.fromtimestamp((first + number) * width, UTC),
-            count=tally.count,
-            uncertain=tally.uncertain,
-            mean_confidence=tally.mean,
-            classes=classes.get(number, {}),
-            feedback=sum(remarks.get((number, agrees), 0) for agrees in (True, False)),
-            feedback_agrees=remarks.get((number, True), 0),
-        )
-        for number in range(stretches)
-        for tally in [tallies.get(number, _Tally())]
-    ]
+    return sorted(models, key=lambda model: model.first)
