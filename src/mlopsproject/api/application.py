@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -54,8 +54,11 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     app.state.service = service
-    for module in (predict, explain, feedback, pages, status, drift):
-        app.include_router(module.router)
+    keyed = [Security(openapi.KEY)] if settings.api_key else []
+    for module in (predict, explain, feedback, status, drift):
+        app.include_router(module.router, dependencies=keyed)
+    for router in (pages.router, status.open_router):
+        app.include_router(router)
     # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
     app.router.routes.sort(key=lambda route: not isinstance(route, predict.DirectRoute))
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -69,7 +72,6 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
             allow_headers=["X-API-Key", "X-Request-ID", "Content-Type"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.openapi = openapi.documented(app, with_key=settings.api_key is not None)  # type: ignore[method-assign]
     return app
 
 

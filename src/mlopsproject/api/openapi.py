@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi.security import APIKeyHeader
 
 from mlopsproject.api.problems import MEDIA_TYPE, title
 from mlopsproject.api.uploads import MAX_BOXES
-from mlopsproject.core.schemas import Problem
 
 TITLE: Final = "mlopsproject: apparent facial expressions"
 DESCRIPTION: Final = """
@@ -54,12 +52,29 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
     503: ("Busy, starting, or the answer cannot be logged", "busy", "128 requests are worked on already."),
 }
 _RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_REQUEST_ID: Final = {"X-Request-ID": {"description": "Names this request.", "schema": {"type": "string"}}}
+REQUEST_ID: Final = {"X-Request-ID": {"description": "Names this request.", "schema": {"type": "string"}}}
+#: What callers send where there is an API key; the middleware checks it.
+KEY: Final = APIKeyHeader(name="X-API-Key", scheme_name="key", auto_error=False)
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of a route's errors, for its `responses`."""
-    return {status: {"model": Problem, "description": _PROBLEMS[status][0]} for status in sorted({*statuses, 500})}
+def responses(*statuses: int, **success: Any) -> dict[int | str, dict[str, Any]]:
+    """The documentation of a route's answers, for its `responses`.
+
+    Args:
+        *statuses: of the problems that it may answer with; 500 is always among them.
+        **success: what is said of an answer with 200 beyond its schema.
+    """
+    problems: dict[int | str, dict[str, Any]] = {status: _problem(status) for status in (*statuses, 500)}
+    return {200: {"headers": REQUEST_ID, **success}} | problems
+
+
+def _problem(status: int) -> dict[str, Any]:
+    description, kind, detail = _PROBLEMS[status]
+    example = {"type": kind, "title": title(status), "status": status, "detail": detail, "request_id": "5f0c8a4b"}
+    # `BatchEntry` brings the schema into the document.
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}}
+    headers = REQUEST_ID | _RETRY if status in (429, 503) else REQUEST_ID
+    return {"description": description, "content": content, "headers": headers}
 
 
 def picture_form(*, several: bool = False) -> dict[str, Any]:
@@ -92,48 +107,3 @@ def picture_form(*, several: bool = False) -> dict[str, Any]:
     encoding = {"data": {"contentType": PICTURE_TYPES}, "boxes": {"contentType": "application/json"}}
     content = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
     return {"requestBody": {"required": True, "content": content}}
-
-
-def documented(app: FastAPI, *, with_key: bool) -> Callable[[], dict[str, Any]]:
-    """A function in place of `app.openapi` that completes what FastAPI says.
-
-    Args:
-        app: with all its routes.
-        with_key: callers need the API key.
-    """
-    plain = app.openapi
-    done: dict[str, Any] = {}
-
-    def openapi() -> dict[str, Any]:
-        if not done:
-            done.update(plain())
-            for path, item in done["paths"].items():
-                for operation in item.values():
-                    _complete(operation, path, with_key=with_key)
-            if with_key:
-                schemes = done["components"].setdefault("securitySchemes", {})
-                schemes["key"] = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-        return done
-
-    return openapi
-
-
-def _complete(operation: dict[str, Any], path: str, *, with_key: bool) -> None:
-    from mlopsproject.api.middleware import OPEN_PATHS
-
-    for code, response in operation["responses"].items():
-        response.setdefault("headers", {}).update(_REQUEST_ID)
-        status = int(code)
-        if status < 400:
-            continue
-        schema = response["content"]["application/json"]["schema"]
-        if not schema["$ref"].endswith("/Problem"):
-            continue
-        del response["content"]["application/json"]
-        kind, detail = _PROBLEMS[status][1:]
-        example = {"type": kind, "title": title(status), "status": status, "detail": detail, "request_id": "5f0c8a4b"}
-        response["content"][MEDIA_TYPE] = {"schema": schema, "example": example}
-        if status in (429, 503):
-            response["headers"].update(_RETRY)
-    if with_key and path not in OPEN_PATHS:
-        operation["security"] = [{"key": []}]

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
 from mlopsproject.api.middleware import is_trusted
-from mlopsproject.api.openapi import problems
+from mlopsproject.api.openapi import responses
 from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.routes import TheService
 from mlopsproject.api.service import Service
@@ -30,13 +30,13 @@ router = APIRouter(tags=["drift"])
 
 
 def _file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return problems(401, 404, 422, 429, 503) | {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
+    return responses(401, 404, 422, 429, 503, content={media_type: {"schema": {"type": "string"}}})
 
 
 @router.get(
     "/drift",
     response_model=DriftReport,
-    responses=problems(401, 404, 429, 503),
+    responses=responses(401, 404, 429, 503),
     summary="The newest report about the model that answers",
 )
 async def newest(request: Request, service: TheService) -> Response:
@@ -52,7 +52,7 @@ async def newest(request: Request, service: TheService) -> Response:
 @router.get(
     "/drift/history",
     response_model=list[DriftEntry],
-    responses=problems(401, 422, 429, 503),
+    responses=responses(401, 422, 429, 503),
     summary="The newest reports about all models",
 )
 async def history(request: Request, service: TheService, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mlopsproject.api.openapi import picture_form, problems
+from mlopsproject.api.openapi import picture_form, responses
 from mlopsproject.api.routes import Info, TheService, json_response
 from mlopsproject.api.scoring import find_and_cut
 from mlopsproject.api.uploads import read_pictures
@@ -18,7 +18,7 @@ router = APIRouter(tags=["predict"])
 @router.post(
     "/explain",
     response_model=ExplainResponse,
-    responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
+    responses=responses(400, 401, 408, 413, 415, 422, 429, 503),
     openapi_extra=picture_form(),
     summary="Show what an answer rests on",
 )

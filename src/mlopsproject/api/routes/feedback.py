@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from mlopsproject.api.openapi import problems
+from mlopsproject.api.openapi import responses
 from mlopsproject.api.problems import ProblemError, invalid
 from mlopsproject.api.routes import TheService
 from mlopsproject.core.schemas import FeedbackRequest, FeedbackResponse
@@ -16,7 +16,7 @@ router = APIRouter(tags=["feedback"])
 @router.post(
     "/feedback",
     operation_id="feedback",
-    responses=problems(400, 401, 404, 408, 413, 422, 429, 503),
+    responses=responses(400, 401, 404, 408, 413, 422, 429, 503),
     summary="Say what a face looks like",
 )
 async def feedback(body: FeedbackRequest, service: TheService) -> FeedbackResponse:

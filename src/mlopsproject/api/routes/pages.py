@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import HTMLResponse, Response
 
-from mlopsproject.api.openapi import problems
+from mlopsproject.api.openapi import responses
 from mlopsproject.api.routes import TheService
 from mlopsproject.core.schemas import Welcome
 
@@ -27,7 +27,7 @@ router = APIRouter(tags=["status"])
 @router.get(
     "/",
     response_model=Welcome,
-    responses=problems(503) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses=responses(503, content={"text/html": {"schema": {"type": "string"}}}),
     summary="Welcome; to a browser, an upload page",
 )
 async def welcome(request: Request, service: TheService) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mlopsproject.api.middleware import INFO
-from mlopsproject.api.openapi import FEEDBACK_LINK, picture_form, problems
+from mlopsproject.api.openapi import FEEDBACK_LINK, picture_form, responses
 from mlopsproject.api.problems import ProblemError
 from mlopsproject.api.routes import Info, TheService, json_response
 from mlopsproject.api.scoring import predict_batch, predict_one
@@ -23,8 +23,7 @@ from mlopsproject.core.schemas import BatchResponse, PredictResponse, UrlRequest
 
 #: Statuses for addresses that gave no picture, 502 for any other reason.
 _FETCH_STATUS: Final = {"bad_url": 422, "forbidden_address": 422, "forbidden_port": 422, "too_large": 413}
-_ERRORS: Final = problems(400, 401, 408, 413, 415, 422, 429, 503)
-_LINK: Final[dict[int | str, dict[str, Any]]] = {200: {"links": FEEDBACK_LINK}}
+_PROBLEMS: Final = (400, 401, 408, 413, 415, 422, 429, 503)
 router = APIRouter(tags=["predict"])
 
 
@@ -63,7 +62,7 @@ for _path in ("/predict/", "/predict"):
         methods=["POST"],
         route_class_override=DirectRoute,
         response_model=PredictResponse,
-        responses=_ERRORS | _LINK,
+        responses=responses(*_PROBLEMS, links=FEEDBACK_LINK),
         openapi_extra=picture_form(),
         summary="Recognise one picture",
         include_in_schema=_path.endswith("/"),
@@ -73,7 +72,7 @@ for _path in ("/predict/", "/predict"):
 @router.post(
     "/predict/batch",
     response_model=BatchResponse,
-    responses=_ERRORS,
+    responses=responses(*_PROBLEMS),
     openapi_extra=picture_form(several=True),
     summary="Recognise several pictures",
 )
@@ -89,7 +88,7 @@ async def batch(request: Request, service: TheService, info: Info) -> Response:
 @router.post(
     "/predict/url",
     response_model=PredictResponse,
-    responses=_ERRORS | problems(502) | _LINK,
+    responses=responses(*_PROBLEMS, 502, links=FEEDBACK_LINK),
     summary="Recognise a picture of the web",
 )
 async def from_url(body: UrlRequest, service: TheService, info: Info) -> Response:

@@ -12,13 +12,15 @@ from pydantic import BeforeValidator
 from starlette.responses import JSONResponse, Response
 
 from mlopsproject.api.middleware import is_trusted
-from mlopsproject.api.openapi import problems
+from mlopsproject.api.openapi import REQUEST_ID, responses
 from mlopsproject.api.problems import invalid
 from mlopsproject.api.routes import TheService
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.schemas import Health, ModelInfo, Ready, Stats
 
 router = APIRouter(tags=["status"])
+#: Without the API key.
+open_router = APIRouter(tags=["status"])
 
 
 def _iso(value: object) -> object:
@@ -33,18 +35,19 @@ Moment = Annotated[
 ]
 
 
-@router.head("/health", include_in_schema=False)
-@router.get("/health", responses=problems(), summary="Does it live?")
+@open_router.head("/health", include_in_schema=False)
+@open_router.get("/health", responses=responses(), summary="Does it live?")
 async def health() -> Health:
     """The process lives. For what it can do, ask `/ready`."""
     return Health()
 
 
-@router.head("/ready", include_in_schema=False)
-@router.get(
+@open_router.head("/ready", include_in_schema=False)
+@open_router.get(
     "/ready",
     response_model=Ready,
-    responses=problems() | {503: {"model": Ready, "description": "Send no requests here for now"}},
+    responses=responses()
+    | {503: {"model": Ready, "description": "Send no requests here for now", "headers": REQUEST_ID}},
     summary="Should requests be sent here?",
 )
 async def ready(request: Request, service: TheService) -> Response:
@@ -73,7 +76,7 @@ async def ready(request: Request, service: TheService) -> Response:
     return JSONResponse(document, 503 if state == "not_ready" else 200)
 
 
-@router.get("/model", responses=problems(401, 429, 503), summary="The model that answers")
+@router.get("/model", responses=responses(401, 429, 503), summary="The model that answers")
 async def model(service: TheService) -> ModelInfo:
     """The model that answers: its classes, its input, how it was trained, and what it reached on test."""
     predictor = service.loaded_model().predictor
@@ -81,7 +84,7 @@ async def model(service: TheService) -> ModelInfo:
     return ModelInfo(model_version=predictor.model_version, precision=predictor.precision, spec=spec)
 
 
-@router.get("/stats", responses=problems(401, 404, 422, 429, 503), summary="What was answered")
+@router.get("/stats", responses=responses(401, 404, 422, 429, 503), summary="What was answered")
 async def stats(service: TheService, since: Moment = None, until: Moment = None) -> Stats:
     """What the prediction log holds of a stretch of time, by default the last day."""
     try:
@@ -90,10 +93,10 @@ async def stats(service: TheService, since: Moment = None, until: Moment = None)
         raise invalid(error.message) from None
 
 
-@router.get(
+@open_router.get(
     "/metrics",
     response_class=Response,
-    responses=problems() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses=responses(content={"text/plain": {"schema": {"type": "string"}}}),
     summary="Metrics for Prometheus",
 )
 def metrics(service: TheService) -> Response:
