@@ -42,8 +42,11 @@ def share_metrics(data_dir: Path) -> Path | None:
     folder = given or data_dir / _FOLDER / _owner(parent.pid)  # type: ignore[arg-type, union-attr]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if given is None:
-            _clear_away(folder.parent)
+        # Those of this machine's servers that are gone.
+        for other in (data_dir / _FOLDER).glob(f"{socket.gethostname()}-*-*"):
+            pid = other.name.split("-")[-2]
+            if given is None and pid.isdigit() and other.name != _owner(int(pid)):
+                shutil.rmtree(other, ignore_errors=True)
     os.environ[VARIABLE] = str(folder)
     return folder
 
@@ -87,19 +90,9 @@ def _owner(pid: int) -> str:
     return f"{socket.gethostname()}-{pid}-{started}"
 
 
-def _clear_away(parent: Path) -> None:
-    """Remove the folders of this machine's processes that are gone."""
-    for folder in parent.glob(f"{socket.gethostname()}-*-*"):
-        pid = folder.name.split("-")[-2]
-        if pid.isdigit() and folder.name != _owner(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True

@@ -56,7 +56,7 @@ def shown(url: URL) -> str:
 
 
 def open_engine(url: URL, *, begin: str = "BEGIN", timeout: int = _TIMEOUT) -> Engine:
-    """Make an engine; connects only when it is used.
+    """Make an engine; connects only when it is used. SQLite has a write-ahead log, and commits survive a power cut.
 
     Args:
         url: of SQLite or PostgreSQL.
@@ -75,24 +75,17 @@ def open_engine(url: URL, *, begin: str = "BEGIN", timeout: int = _TIMEOUT) -> E
         hide_parameters=True,
         json_serializer=lambda value: to_json(value).decode(),
     )
-    if is_sqlite:
-        _set_up_sqlite(engine, begin)
-    return engine
 
-
-def _set_up_sqlite(engine: Engine, begin: str) -> None:
-    """Write-ahead log, commits that survive a power cut, and transactions that include changes of the schema."""
-
-    @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
-        # Otherwise the driver begins and commits on its own account.
+        # Otherwise the driver begins and commits on its own account, and leaves changes of the schema out.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    if is_sqlite:
+        event.listen(engine, "connect", connected)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
 
 
 class Database:
@@ -189,10 +182,8 @@ class Database:
         with self.transaction() as connection:
             # Takes the writer's lock, and writes nothing.
             connection.execute(_versions.update().values(version_num="").where(false()))
-        if has_failed:
-            self._check_room()
-
-    def _check_room(self) -> None:
+        if not has_failed:
+            return
         try:
             with tempfile.TemporaryFile(dir=Path(str(self.url.database)).parent) as stream:
                 stream.write(bytes(_ROOM))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, insert, select, text
+from sqlalchemy import Column, ColumnElement, Table, delete, func, insert, select, text
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.database import Database
@@ -133,12 +133,15 @@ class Drainer:
             # Another process drains.
             pass
         except LogUnavailable as problem:
-            database, error = "not_migrated" if isinstance(problem, NotMigrated) else "down", str(problem)
+            database, error = database_state(problem), str(problem)
         except Exception as problem:
             # Whatever it is, the next round must come: without it rows pile up until the disk is full.
             logger.exception("The prediction log's queue cannot be emptied.")
             database, error = "down", f"The prediction log's queue cannot be emptied: {first_line(problem)}."
-        self._report(error)
+        if error is not None and error != self.state.error:
+            logger.warning("Rows wait on this machine: %s", error)
+        elif error is None and self.state.error is not None:
+            logger.info("The database of the prediction log answers.")
         now = time.monotonic()
         if moved and now - self._measured_at < self._pause:
             # Counting a million rows takes far longer than moving a batch.
@@ -146,24 +149,16 @@ class Drainer:
         self._measured_at = now
         return moved, self._measure(database, error)
 
-    def _report(self, error: str | None) -> None:
-        if error != self.state.error:
-            if error is not None:
-                logger.warning("Rows wait on this machine: %s", error)
-            else:
-                logger.info("The database of the prediction log answers.")
-
     def _measure(self, database: DatabaseState, error: str | None) -> QueueState:
         try:
             with self._queue.transaction() as connection:
-                rows = sum(connection.scalar(select(func.count()).select_from(table)) or 0 for table in _KEYS)
-                kept = sum(
-                    connection.scalar(select(func.count()).where(_is_refused(key))) or 0 for key in _KEYS.values()
-                )
-                waiting = [
-                    select(func.min(table.c.created_at)).where(~_is_refused(key)) for table, key in _KEYS.items()
-                ]
-                oldest = [moment.timestamp() for query in waiting if (moment := connection.scalar(query)) is not None]
+                rows = kept = 0
+                oldest = []
+                for table, key in _KEYS.items():
+                    rows += connection.scalar(select(func.count()).select_from(table)) or 0
+                    kept += connection.scalar(select(func.count()).where(_is_refused(key))) or 0
+                    first = connection.scalar(select(func.min(table.c.created_at)).where(~_is_refused(key)))
+                    oldest += [first.timestamp()] if first else []
                 pages, free, size = (
                     connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
                     for name in ("page_count", "freelist_count", "page_size")
@@ -176,7 +171,9 @@ class Drainer:
         """Move a batch of the first table that has rows; how many."""
         for table, key in _KEYS.items():
             with self._queue.transaction() as connection:
-                rows = connection.execute(self._next(table, key)).mappings().all()
+                # In the order in which they were written.
+                waiting = select(table).where(~_is_refused(key)).order_by(text("rowid")).limit(self._batch_rows)
+                rows = connection.execute(waiting).mappings().all()
             if rows:
                 for record, error in self._server.insert_each([(table, dict(row)) for row in rows]):
                     self._refuse(record, error)
@@ -185,10 +182,6 @@ class Drainer:
                     connection.execute(delete(table).where(key.in_(moved), ~_is_refused(key)))
                 return len(rows)
         return 0
-
-    def _next(self, table: Table, key: Column[str]) -> Select[tuple[object, ...]]:
-        """The oldest rows that wait, in the order in which they were written."""
-        return select(table).where(~_is_refused(key)).order_by(text("rowid")).limit(self._batch_rows)
 
     def _refuse(self, record: Record, error: RowsRefused) -> None:
         """Note that the server did not take a row, which stays here."""
@@ -201,3 +194,8 @@ class Drainer:
 
 def _is_refused(key: Column[str]) -> ColumnElement[bool]:
     return key.in_(select(refused.c.row_id))
+
+
+def database_state(failure: LogUnavailable | None) -> DatabaseState:
+    """What a failure, if any, says of a database."""
+    return "ok" if failure is None else "not_migrated" if isinstance(failure, NotMigrated) else "down"

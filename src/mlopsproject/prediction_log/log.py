@@ -15,7 +15,7 @@ from mlopsproject.core.moments import as_utc
 from mlopsproject.core.schemas import Stats
 from mlopsproject.prediction_log import queries
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.drainer import DatabaseState, Drainer, QueueState
+from mlopsproject.prediction_log.drainer import DatabaseState, Drainer, QueueState, database_state
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable, NotMigrated
 from mlopsproject.prediction_log.old_spool import has_old_spool
 from mlopsproject.prediction_log.rows import PredictionRow, Row
@@ -106,7 +106,7 @@ class PredictionLog:
             return
         self._local = Database(settings.local_url)
         self._database = Database(settings.url) if settings.has_queue else self._local
-        if settings.has_queue and (settings.log_durability == "local" or _exists(self._local)):
+        if settings.has_queue and (settings.log_durability == "local" or Path(str(self._local.url.database)).is_file()):
             # Where rows go straight to the server, an earlier run may have left some.
             self._drainer = Drainer(
                 self._local, self._database, batch_rows=settings.log_batch_rows, pause=settings.log_drain_seconds
@@ -167,11 +167,11 @@ class PredictionLog:
         if self._writer is None:
             return LogStatus("ok", "off")
         queue, failure, busy = self._queue(), self._writer.failure, self._writer.busy_seconds
+        drains = self._settings.log_durability == "local" and self._drainer is not None
+        slow = f"The prediction log's disk or database says nothing for {busy:.1f} s."
         if failure is None and busy > WRITE_TIMEOUT:
-            failure = LogUnavailable(f"The prediction log's disk or database says nothing for {busy:.0f} s.")
-        problems = [str(failure)] if failure else []
-        if failure is None and busy > _SLOW_COMMIT:
-            problems.append(f"The prediction log's disk or database says nothing for {busy:.1f} s.")
+            failure = LogUnavailable(slow)
+        problems = [str(failure)] if failure else [slow] if busy > _SLOW_COMMIT else []
         if queue.error and queue.error not in problems:
             problems.append(queue.error)
         age = max(0.0, time.time() - queue.oldest) if queue.oldest is not None else 0.0
@@ -183,7 +183,7 @@ class PredictionLog:
             )
         return LogStatus(
             state="failing" if failure else "degraded" if problems else "ok",
-            database=queue.database if self._settings.log_durability == "local" and self._drainer else _state(failure),
+            database=queue.database if drains else database_state(failure),
             pending_rows=queue.rows,
             queue_bytes=queue.bytes if self._drainer is not None else 0,
             oldest_seconds=age,
@@ -261,13 +261,3 @@ class PredictionLog:
         self._recent.update({row.prediction_id: row for row in rows if isinstance(row, PredictionRow)})
         while len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
-
-
-def _state(failure: LogUnavailable | None) -> DatabaseState:
-    if failure is None:
-        return "ok"
-    return "not_migrated" if isinstance(failure, NotMigrated) else "down"
-
-
-def _exists(database: Database) -> bool:
-    return Path(str(database.url.database)).is_file()

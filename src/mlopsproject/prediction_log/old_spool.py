@@ -15,14 +15,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import URL
 
-from mlopsproject.core.files import atomic_file
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.rows import FeedbackRow, PredictionRow, Row
 from mlopsproject.prediction_log.tables import to_record
 
 _FOLDER: Final = "spool"
-#: How far the old drainer was in each file.
-_STATE: Final = "drainer.json"
 #: Lines that are no rows, or that SQLite does not take. Nothing reads it.
 UNREADABLE: Final = "unreadable.txt"
 #: Hex digits of the CRC-32 and the blank before a document.
@@ -60,7 +57,7 @@ def take_over_spool(data_dir: Path, url: URL) -> int:
         for path in _files(data_dir):
             with _if_unused(path) as unused:
                 if unused:
-                    taken += _take_over(path, _position(path), database)
+                    taken += _take_over(path, database)
                     path.unlink()
     finally:
         database.close()
@@ -84,17 +81,10 @@ def _if_unused(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _position(path: Path) -> int:
-    try:
-        return int(json.loads(path.with_name(_STATE).read_bytes())["positions"].get(path.name, 0))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # What is moved twice is stored once.
-        return 0
-
-
-def _take_over(path: Path, position: int, database: Database) -> int:
-    # An unfinished line at the end was never promised to anybody.
-    lines = path.read_bytes()[position:].split(b"\n")[:-1]
+def _take_over(path: Path, database: Database) -> int:
+    # An unfinished line at the end was never promised to anybody. Rows that the old drainer had moved already are there
+    # twice for now, and once in the end.
+    lines = path.read_bytes().split(b"\n")[:-1]
     unreadable: list[bytes] = []
     for start in range(0, len(lines), _BATCH):
         rows = {line: _row(line) for line in lines[start : start + _BATCH]}
@@ -104,9 +94,8 @@ def _take_over(path: Path, position: int, database: Database) -> int:
     if unreadable:
         kept = path.with_name(UNREADABLE)
         logger.error("%d line(s) of %s are no rows; they are kept in %s.", len(unreadable), path, kept)
-        before = kept.read_bytes() if kept.exists() else b""
-        with atomic_file(kept) as temporary:
-            temporary.write_bytes(before + b"".join(line + b"\n" for line in unreadable))
+        with kept.open("ab") as stream:
+            stream.writelines(line + b"\n" for line in unreadable)
     return len(lines) - len(unreadable)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
+    BigInteger,
     CompoundSelect,
     Connection,
+    Double,
     Integer,
     Row,
     Select,
@@ -20,10 +22,12 @@ from sqlalchemy import (
     bindparam,
     cast,
     exists,
+    extract,
     func,
     literal_column,
     or_,
     select,
+    type_coerce,
     union_all,
 )
 
@@ -31,7 +35,7 @@ from mlopsproject.core.image_statistics import STATISTICS
 from mlopsproject.core.schemas import ClassCount, ModelCount, Stats, TimeBucket
 from mlopsproject.prediction_log.database import Database
 from mlopsproject.prediction_log.queries import within
-from mlopsproject.prediction_log.tables import feedback, predictions, whole_seconds
+from mlopsproject.prediction_log.tables import feedback, predictions
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
@@ -65,7 +69,7 @@ def stats(database: Database, since: datetime, until: datetime, pending: int) ->
     with database.transaction() as connection:
         keys = connection.execute(_keys(since, until)).all()
         counted = _count(connection, keys, bounds)
-        given = connection.execute(_feedback(since, until, width)).all()
+        given = connection.execute(_feedback(since, until, width, database.is_sqlite)).all()
         means = connection.execute(_means(since, until)).mappings().one()
     labels = _places(keys, "label")
     first = int(since.timestamp() // width)
@@ -170,7 +174,7 @@ def _counts(stretches: int) -> CompoundSelect[Any]:
     )
 
 
-def _feedback(since: datetime, until: datetime, width: int) -> Select[int, bool, int]:
+def _feedback(since: datetime, until: datetime, width: int, is_sqlite: bool) -> Select[int, bool, int]:
     """By stretch: how many answers were given feedback whose newest label `agrees` with the model, and how many not.
 
     It is neither where there is no such answer.
@@ -183,8 +187,10 @@ def _feedback(since: datetime, until: datetime, width: int) -> Select[int, bool,
     replaced = exists().where(later.c.prediction_id == feedback.c.prediction_id, is_newer)
     # Looked up one by one: PostgreSQL would rather read all answers, of which there are far more.
     predicted = select(predictions.c.predicted).where(predictions.c.prediction_id == feedback.c.prediction_id)
+    moment = feedback.c.created_at
+    seconds = type_coerce(moment, Double) if is_sqlite else func.floor(extract("epoch", moment))
     keys = (
-        (whole_seconds(feedback.c.created_at) // width).label("bucket"),
+        (cast(seconds, BigInteger) // width).label("bucket"),
         (feedback.c.label == predicted.scalar_subquery()).label("agrees"),
     )
     meanwhile = and_(feedback.c.created_at >= since, feedback.c.created_at < until)

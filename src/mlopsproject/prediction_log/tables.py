@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -23,9 +22,6 @@ from sqlalchemy import (
     TypeDecorator,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from mlopsproject.prediction_log.rows import PredictionRow, Row
@@ -59,23 +55,6 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-
-
-class whole_seconds(FunctionElement[int]):  # noqa: N801 - a function of SQL
-    """A moment as whole Unix seconds."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(whole_seconds, "sqlite")
-def _sqlite_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS INTEGER)"
-
-
-@compiles(whole_seconds, "postgresql")
-def _postgresql_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(FLOOR(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **options)})) AS BIGINT)"
 
 
 metadata = MetaData()

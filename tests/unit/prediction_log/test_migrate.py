@@ -218,13 +218,12 @@ class TestOldSpool:
         lines = [self.line(row) for row in rows]
         (spool / "a.00000001.jsonl").write_bytes(b"".join(lines[:2]) + lines[3][:50])
         (spool / "b.00000001.jsonl").write_bytes(b"".join(lines))
-        (spool / "drainer.json").write_text(json.dumps({"positions": {"b.00000001.jsonl": len(lines[0])}}))
         settings = LogSettings(data_dir=tmp_path)
-        assert [migrate(settings)[0].taken_over for _ in range(2)] == [5, 0]
+        assert [migrate(settings)[0].taken_over for _ in range(2)] == [6, 0]
         database = Database(settings.url)
         assert stored(database) == ids([rows[0], rows[1], rows[3]])
         assert stored(database, feedback) == ["0" * 32]
-        assert sorted(path.name for path in spool.iterdir()) == ["drainer.json", "quarantine"]
+        assert sorted(path.name for path in spool.iterdir()) == ["quarantine"]
 
     def test_what_is_no_row_is_kept(self, spool: Path, tmp_path: Path) -> None:
         good, poison = make_row(), replace(make_row(), width=2**70)
