@@ -16,9 +16,8 @@ from starlette.responses import Response
 
 import mlopsproject
 from mlopsproject.api import openapi
-from mlopsproject.api.middleware import ASSETS, INFO, RequestMiddleware, is_trusted
+from mlopsproject.api.middleware import ASSETS, RequestMiddleware
 from mlopsproject.api.multiprocess import end_soon
-from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, describe, invalid
 from mlopsproject.api.routes import drift, explain, feedback, pages, predict, status
 from mlopsproject.api.service import Service
 from mlopsproject.api.settings import ApiSettings
@@ -61,8 +60,8 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
         app.include_router(router)
     # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
     app.router.routes.sort(key=lambda route: not isinstance(route, predict.DirectRoute))
-    app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
+    for kind in (HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _leave_to_middleware)
     app.add_middleware(RequestMiddleware, service=service)
     if settings.cors_origins:
         app.add_middleware(
@@ -100,17 +99,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         end_soon()
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _respond(request, ProblemError.of(error))
-
-
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return _respond(request, invalid(describe(error.errors())))
-
-
-def _respond(request: Request, problem: ProblemError) -> Response:
-    trusted = problem.inside is not None and is_trusted(request.scope, request.app.state.service)
-    body = problem.body(request.scope[INFO].request_id, trusted=trusted)
-    return Response(body, problem.status_code, problem.headers, media_type=MEDIA_TYPE)
+async def _leave_to_middleware(_: Request, error: Exception) -> Response:
+    """All that goes wrong is answered in one place, `RequestMiddleware`."""
+    raise error

@@ -14,11 +14,12 @@ from typing import Any, Final
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlopsproject.api.logs import access, request_id
-from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, busy
+from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, as_problem, busy
 from mlopsproject.api.service import RequestInfo, Service
 
 logger = logging.getLogger(__name__)
@@ -96,17 +97,20 @@ class RequestMiddleware:
                 await self._work(scope, exchange)
             else:
                 await self._app(scope, exchange.receive, exchange.send)
-        except ProblemError as problem:
-            trusted = problem.inside is not None and is_trusted(scope, self._service)
-            await exchange.refuse(problem, info.request_id, trusted=trusted)
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE
-        except Exception:
-            # The last resort: nobody above could say more than that something is wrong here.
-            logger.exception("A request failed.")
+        except Exception as error:
+            problem = as_problem(error)
+            if problem is None:
+                # The last resort: nobody above could say more than that something is wrong here.
+                logger.exception("A request failed.")
+                problem = ProblemError(500, "internal", "Something is wrong here.")
+            elif problem.inside is not None:
+                logger.warning("A request is refused: %s", problem.inside)
             if exchange.status:
                 raise
-            await exchange.refuse(ProblemError(500, "internal", "Something is wrong here."), info.request_id)
+            trusted = problem.inside is not None and is_trusted(scope, self._service)
+            await exchange.refuse(problem, problem.document(info.request_id, trusted=trusted))
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
         """Refuse too frequent callers, those without the key, and bodies that say they are too large."""
@@ -230,9 +234,9 @@ class _Exchange:
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._identifier)]
         await self._send(message)
 
-    async def refuse(self, problem: ProblemError, identifier: str, *, trusted: bool = False) -> None:
+    async def refuse(self, problem: ProblemError, document: dict[str, Any]) -> None:
         """Answer with a problem."""
-        body = problem.body(identifier, trusted=trusted)
+        body = to_json(document)
         headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **(problem.headers or {})}
         encoded = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
         await self.send({"type": "http.response.start", "status": problem.status_code, "headers": encoded})

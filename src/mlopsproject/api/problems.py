@@ -6,23 +6,25 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydantic_core import to_json
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from mlopsproject.core.errors import ImageError
+from mlopsproject.core.errors import ImageError, StoreError
+from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a refused caller may try again.
 RETRY_AFTER: Final = {"Retry-After": "1"}
 #: Answer to a picture that cannot be used, by the reason that decoding gives; 400 for any other.
 _IMAGE_STATUS: Final = {"unsupported": 415, "too_large": 413, "too_costly": 413, "invalid_boxes": 422}
-#: Words for what the framework refuses by itself.
+#: What the framework refuses by itself.
 _KINDS: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
+_DETAILS: Final = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed in Python 3.13
 
 
 class ProblemError(HTTPException):
-    """A request that is answered with a problem.
+    """A request that is answered with a problem. FastAPI lets it through where it would hide other errors.
 
     Args:
         status: of the answer.
@@ -44,15 +46,6 @@ class ProblemError(HTTPException):
         self.inside = inside
         super().__init__(status, detail, headers)
 
-    @classmethod
-    def of(cls, error: HTTPException) -> ProblemError:
-        """What the framework raised, as a problem."""
-        if isinstance(error, cls):
-            return error
-        detail = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-        text = detail.get(error.status_code, error.detail)
-        return cls(error.status_code, _KINDS.get(error.status_code, "refused"), text, error.headers)
-
     def document(self, request_id: str, *, trusted: bool = False) -> dict[str, Any]:
         """The problem as `schemas.Problem` has it.
 
@@ -68,19 +61,31 @@ class ProblemError(HTTPException):
             "request_id": request_id,
         }
 
-    def body(self, request_id: str, *, trusted: bool = False) -> bytes:
-        """The problem as JSON, see `document`."""
-        return to_json(self.document(request_id, trusted=trusted))
-
 
 def title(status: int) -> str:
     """The status's name, the same on every Python."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
-def image_problem(error: ImageError) -> ProblemError:
-    """The answer to a picture that cannot be used."""
-    return ProblemError(_IMAGE_STATUS.get(error.reason, 400), error.reason, error.message)
+def as_problem(error: Exception) -> ProblemError | None:
+    """What an exception says to the caller; `None` if it is a bug."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, HTTPException):
+        status = error.status_code
+        detail = _DETAILS.get(status, error.detail)
+        return ProblemError(status, _KINDS.get(status, "refused"), detail, error.headers)
+    if isinstance(error, RequestValidationError):
+        return invalid(describe(error.errors()))
+    if isinstance(error, ImageError):
+        return ProblemError(_IMAGE_STATUS.get(error.reason, 400), error.reason, error.message)
+    if isinstance(error, LogOff):
+        return ProblemError(404, "log_off", "This service keeps no prediction log.", inside=error.message)
+    if isinstance(error, LogUnavailable):
+        return busy("The prediction log cannot be used for now.", "log_unavailable", error.message)
+    if isinstance(error, StoreError):
+        return ProblemError(503, "unreadable_report", "The drift report cannot be read.", inside=str(error))
+    return None
 
 
 def busy(detail: str, kind: str = "busy", inside: str | None = None) -> ProblemError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mlopsproject.api.live_model import LoadedModel
-from mlopsproject.api.problems import ProblemError, image_problem
+from mlopsproject.api.problems import ProblemError, as_problem
 from mlopsproject.api.service import RequestInfo, Service
 from mlopsproject.api.uploads import Upload
 from mlopsproject.core.cheap_pictures import is_cheap
@@ -38,12 +38,14 @@ async def predict_one(
         The document that `schemas.PredictResponse` describes.
 
     Raises:
-        ProblemError: if the picture cannot be used, or the answer cannot be kept.
+        ImageError: if the picture cannot be used.
+        LogUnavailable: if the answer cannot be kept.
+        ProblemError: if it is not this service's turn.
     """
     model = service.model_for(info)
     faces = await find_and_cut(service, content, options, model)
     document, rows = await _answer(service, model, faces, info, source)
-    await service.keep(rows)
+    await service.log.write(rows)
     model.metrics.answered(rows)
     return document
 
@@ -63,7 +65,7 @@ async def predict_batch(
         The document that `schemas.BatchResponse` describes.
 
     Raises:
-        ProblemError: if the answers cannot be kept.
+        LogUnavailable: if the answers cannot be kept.
     """
     model = service.model_for(info)
     entries: list[dict[str, Any]] = []
@@ -74,14 +76,15 @@ async def predict_batch(
         try:
             upload.check_type()
             faces = await find_and_cut(service, upload.content, options, model)
-        except ProblemError as error:
-            entry["problem"] = error.document(info.request_id)
+        except (ProblemError, ImageError) as error:
+            problem = as_problem(error)
+            entry["problem"] = problem and problem.document(info.request_id)
         else:
             entry["result"], rows = await _answer(service, model, faces, info, "batch")
             answered.append(rows)
         # Between two pictures others have their turn.
         await asyncio.sleep(0)
-    await service.keep([row for rows in answered for row in rows])
+    await service.log.write([row for rows in answered for row in rows])
     for rows in answered:
         model.metrics.answered(rows)
     return {
@@ -97,17 +100,15 @@ async def find_and_cut(service: Service, content: bytes, options: FaceOptions, m
     """Decode a picture and cut its faces out.
 
     Raises:
-        ProblemError: if the picture cannot be used, or a box leaves it.
+        ImageError: if the picture cannot be used, or a box leaves it.
+        ProblemError: if no helper can be started.
     """
     spec = model.predictor.spec.input
-    try:
-        if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
-            image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
-            if not options.need_search(image):
-                return cut_faces(image, options, spec, None)
-        return await service.read_faces(content, options, spec)
-    except ImageError as error:
-        raise image_problem(error) from None
+    if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
+        image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
+        if not options.need_search(image):
+            return cut_faces(image, options, spec, None)
+    return await service.read_faces(content, options, spec)
 
 
 async def _answer(

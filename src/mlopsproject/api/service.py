@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
@@ -15,18 +14,15 @@ from anyio import CapacityLimiter
 from mlopsproject.api.live_drift import LiveDrift
 from mlopsproject.api.live_model import LiveModel, LoadedModel
 from mlopsproject.api.metrics import Metrics
-from mlopsproject.api.problems import ProblemError, busy
+from mlopsproject.api.problems import busy
 from mlopsproject.api.questions import Questions, in_thread
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.core.drift_reports import DriftReports
-from mlopsproject.core.errors import StoreError
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_faces
 from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.helpers import NARROW, Helpers
 from mlopsproject.core.spec import InputSpec
-from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 from mlopsproject.prediction_log.log import PredictionLog, prepare
-from mlopsproject.prediction_log.rows import Row
 from mlopsproject.prediction_log.settings import LogSettings
 
 logger = logging.getLogger(__name__)
@@ -83,10 +79,11 @@ class Service:
         self._helpers = Helpers(_HELPERS, NARROW)
         self._threads = CapacityLimiter(_THREADS)
         seconds = settings.request_timeout_seconds
-        self._log_questions = Questions("prediction log", seconds)
-        # Apart from the log's: a bucket that cannot be reached must not hold up feedback.
-        self._store_questions = Questions("store of drift reports", seconds)
-        self._fetching = 0
+        #: What is asked of the log; of drift reports apart, for a bucket out of reach must not hold up feedback.
+        self.log_questions = Questions("prediction log", seconds)
+        self.store_questions = Questions("store of drift reports", seconds)
+        #: Of pictures of other servers: strangers' slow ones must not take all places or memory.
+        self.fetching = asyncio.Semaphore(_MAX_FETCHING)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -161,59 +158,9 @@ class Service:
             logger.warning("A request is refused: no helper process can be started: %s", error)
             raise busy("No picture but small ones can be decoded for now.", "no_helper") from None
 
-    async def keep(self, rows: Sequence[Row]) -> None:
-        """Have rows logged, durably.
-
-        Raises:
-            ProblemError: if they cannot be kept.
-        """
-        try:
-            await self.log.write(rows)
-        except LogUnavailable as error:
-            raise log_problem(error) from None
-
     async def in_thread(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run what blocks for long in one of the few threads for that."""
         return await in_thread(self._threads, function, *args, **kwargs)
-
-    async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Ask the log something that takes a while, in threads that do nothing else.
-
-        Raises:
-            ProblemError: if it cannot be asked, too many ask already, or it takes too long.
-        """
-        try:
-            return await self._log_questions.ask(function, *args, **kwargs)
-        except LogUnavailable as error:
-            raise log_problem(error) from None
-
-    async def ask_store(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Ask the store for drift reports, in threads that do nothing else.
-
-        Raises:
-            ProblemError: if it cannot be asked, too many ask already, it takes too long, or what it holds is damaged.
-        """
-        try:
-            return await self._store_questions.ask(function, *args, **kwargs)
-        except StoreError as error:
-            logger.warning("A request is refused: %s", error)
-            detail = "The drift report cannot be read."
-            raise ProblemError(503, "unreadable_report", detail, inside=str(error)) from None
-
-    @contextmanager
-    def fetching(self) -> Iterator[None]:
-        """Count a picture that is fetched from elsewhere: strangers' slow servers must not take all slots or memory.
-
-        Raises:
-            ProblemError: if too many are.
-        """
-        if self._fetching >= _MAX_FETCHING:
-            raise busy(f"{self._fetching} pictures of other servers are worked on already.")
-        self._fetching += 1
-        try:
-            yield
-        finally:
-            self._fetching -= 1
 
     def show_state(self) -> None:
         """Bring the metrics that tell a state up to date."""
@@ -229,11 +176,3 @@ class Service:
                 # Metrics must not end the task that keeps them fresh.
                 logger.exception("The state cannot be shown.")
             await asyncio.sleep(_LOOK_SECONDS)
-
-
-def log_problem(error: LogUnavailable) -> ProblemError:
-    """The answer when the prediction log cannot keep or give rows; what is wrong inside is not for every caller."""
-    if isinstance(error, LogOff):
-        return ProblemError(404, "log_off", "This service keeps no prediction log.", inside=error.message)
-    logger.warning("A request is refused: %s", error)
-    return busy("The prediction log cannot be used for now.", "log_unavailable", error.message)

@@ -6,12 +6,10 @@ import asyncio
 import re
 import threading
 import time
-from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from mlopsproject.api.problems import ProblemError
 from mlopsproject.core.face_inputs import FaceOptions, read_faces
 
 #: How the form of a file begins.
@@ -292,7 +290,7 @@ def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypat
     threads = [threading.Thread(target=client.get, args=("/stats",)) for _ in range(16)]
     for thread in threads:
         thread.start()
-    while service._log_questions.asking < 16:
+    while service.log_questions.asking < 16:
         time.sleep(0.01)
     start = time.monotonic()
     refused = client.get("/stats")
@@ -306,7 +304,7 @@ def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypat
     gate.set()
     for thread in threads:
         thread.join()
-    assert service._log_questions.asking == 0
+    assert service.log_questions.asking == 0
 
 
 def test_a_question_that_takes_too_long_is_given_up(serve, monkeypatch):
@@ -315,17 +313,3 @@ def test_a_question_that_takes_too_long_is_given_up(serve, monkeypatch):
     response = client.get("/stats")
     gate.set()
     assert (response.status_code, response.json()["type"]) == (503, "timeout")
-
-
-def test_pictures_that_are_fetched_are_counted_apart(serve):
-    service = serve(log_durability="off").app.state.service
-    with ExitStack() as stack:
-        for _ in range(16):
-            stack.enter_context(service.fetching())
-        with (
-            pytest.raises(ProblemError, match="16 pictures of other servers are worked on already"),
-            service.fetching(),
-        ):
-            pass
-    with service.fetching():
-        pass

@@ -5,10 +5,11 @@ That private addresses are refused is proven with `api.safe_fetch` itself; here 
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from mlopsproject.api import safe_fetch, service
-from mlopsproject.api.problems import ProblemError
+from mlopsproject.api import safe_fetch
 from mlopsproject.api.routes import predict
 from mlopsproject.api.safe_fetch import FetchError
 
@@ -63,11 +64,10 @@ def test_a_picture_counts_as_fetched_until_it_is_answered(client, web, monkeypat
     predict_one = predict.predict_one
 
     async def noted(running, *args, **options):
-        with pytest.raises(ProblemError, match="worked on already"):
-            running.fetching().__enter__()
+        assert running.fetching.locked()
         return await predict_one(running, *args, **options)
 
-    monkeypatch.setattr(service, "_MAX_FETCHING", 1)
+    monkeypatch.setattr(client.app.state.service, "fetching", asyncio.Semaphore(1))
     monkeypatch.setattr(predict, "predict_one", noted)
     for _ in range(2):
         assert client.post("/predict/url", json={"url": "https://example.org/face.jpg"}).status_code == 200
@@ -119,7 +119,7 @@ def test_broken_json_is_refused(client, body):
 
 
 def test_more_fetches_than_allowed_are_busy(client, web, monkeypatch):
-    monkeypatch.setattr(service, "_MAX_FETCHING", 0)
+    monkeypatch.setattr(client.app.state.service, "fetching", asyncio.Semaphore(0))
     answer = client.post("/predict/url", json={"url": "https://example.org/face.jpg"})
     assert (answer.status_code, answer.json()["type"]) == (503, "busy")
     assert "Retry-After" in answer.headers

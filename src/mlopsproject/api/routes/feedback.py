@@ -22,12 +22,12 @@ router = APIRouter(tags=["feedback"])
 async def feedback(body: FeedbackRequest, service: TheService) -> FeedbackResponse:
     """Take down what a person says of an answered face; later words on the same face are kept beside earlier ones."""
     log = service.log
-    row = log.recent(body.prediction_id) or await service.ask(log.knows, body.prediction_id)
+    row = log.recent(body.prediction_id) or await service.log_questions.ask(log.knows, body.prediction_id)
     if row is None:
         raise ProblemError(404, "unknown_prediction", "There is no such prediction.")
     if body.label not in row.probabilities:
         raise invalid(f"label: give one of {', '.join(row.probabilities)}.", "unknown_label")
-    await service.keep([FeedbackRow(row.prediction_id, body.label)])
+    await log.write([FeedbackRow(row.prediction_id, body.label)])
     agrees = body.label == row.predicted
     service.metrics.feedback(agrees)
     return FeedbackResponse(prediction_id=row.prediction_id, label=body.label, agrees=agrees)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mlopsproject.api.middleware import INFO
 from mlopsproject.api.openapi import FEEDBACK_LINK, picture_form, responses
-from mlopsproject.api.problems import ProblemError
+from mlopsproject.api.problems import ProblemError, busy
 from mlopsproject.api.routes import Info, TheService, json_response
 from mlopsproject.api.scoring import predict_batch, predict_one
 from mlopsproject.api.uploads import read_pictures
@@ -99,8 +99,10 @@ async def from_url(body: UrlRequest, service: TheService, info: Info) -> Respons
     settings = service.settings
     # It takes a while to load, for which only those pay who need it.
     safe_fetch = await asyncio.to_thread(import_module, "mlopsproject.api.safe_fetch")
+    if service.fetching.locked():
+        raise busy("Too many pictures of other servers are worked on already.")
     # Until the answer: pictures from elsewhere take memory, but no part of `MAX_WAITING_MB`.
-    with service.fetching():
+    async with service.fetching:
         try:
             content = await safe_fetch.fetch(
                 body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds
