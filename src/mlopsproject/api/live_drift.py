@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from anyio import CapacityLimiter
@@ -31,16 +30,6 @@ class LiveDrift:
         self._metrics = metrics
         self._problem: str | None = None
         self._thread = CapacityLimiter(1)
-
-    async def follow(self, seconds: float) -> None:
-        """Look for a report at once and then now and then, for ever.
-
-        Args:
-            seconds: between two looks.
-        """
-        while True:
-            await self.look()
-            await asyncio.sleep(seconds)
 
     async def look(self) -> None:
         """Show the newest report. While none can be read, the last one about this model stays, and grows old."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,16 +66,6 @@ class LiveModel:
             StoreError: if the store cannot be reached or knows no such model.
         """
         self._take(self._open())
-
-    async def follow(self, seconds: float) -> None:
-        """Look at the alias now and then, for ever, and change over to the model that it names.
-
-        Args:
-            seconds: between two looks.
-        """
-        while True:
-            await asyncio.sleep(seconds)
-            await self.look()
 
     async def look(self) -> None:
         """Change over if the alias has moved. Requests in work keep the model they have; a damaged one is not taken."""

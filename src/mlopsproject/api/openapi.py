@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi.security import APIKeyHeader
 
 from mlopsproject.api.problems import MEDIA_TYPE, title
-from mlopsproject.api.uploads import MAX_BOXES
+from mlopsproject.api.uploads import BOXES, MODES
 
 TITLE: Final = "mlopsproject: apparent facial expressions"
 DESCRIPTION: Final = """
@@ -85,23 +85,15 @@ def picture_form(*, several: bool = False) -> dict[str, Any]:
         "minLength": 1,
         "description": "a JPEG, PNG, WebP, HEIC, AVIF, GIF or BMP file",
     }
-    numbers = [{"type": "integer", "minimum": least} for least in (0, 0, 1, 1)]
-    box = {"type": "array", "prefixItems": numbers, "minItems": 4, "maxItems": 4}
     fields: dict[str, Any] = {
         "data": {"type": "array", "items": picture, "minItems": 1} if several else picture,
-        "face": {
-            "type": "string",
-            "enum": ["auto", "all", "none"],
+        "face": MODES.json_schema()
+        | {
             "default": "auto",
             "description": "`auto`: the largest face, and small pictures whole; `all`: every face; `none`: no search",
         },
-        "boxes": {
-            "type": "array",
-            "items": box,
-            "minItems": 1,
-            "maxItems": MAX_BOXES,
-            "description": "faces found by the caller: `[x, y, width, height]` in pixels of the upright picture",
-        },
+        "boxes": BOXES.json_schema()
+        | {"description": "faces found by the caller: `[x, y, width, height]` in pixels of the upright picture"},
     }
     schema = {"type": "object", "properties": fields, "required": ["data"], "additionalProperties": False}
     encoding = {"data": {"contentType": PICTURE_TYPES}, "boxes": {"contentType": "application/json"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
@@ -99,9 +99,9 @@ class Service:
         prepare(self.log_settings)
         self._log = PredictionLog(self.log_settings)
         self._log.start()
-        self._tasks = [asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(_repeat(self._watch, _LOOK_SECONDS))]
         if seconds := self.settings.model_reload_seconds:
-            self._tasks += [asyncio.create_task(part.follow(seconds)) for part in (self.model, self.drift)]
+            self._tasks += [asyncio.create_task(_repeat(part.look, seconds)) for part in (self.model, self.drift)]
 
     async def stop(self) -> None:
         """End what `start` began: rows that wait are kept, and nobody waits for what threads are in the middle of."""
@@ -169,10 +169,14 @@ class Service:
             self.metrics.log(self._log.status())
 
     async def _watch(self) -> None:
-        while True:
-            try:
-                self.show_state()
-            except Exception:
-                # Metrics must not end the task that keeps them fresh.
-                logger.exception("The state cannot be shown.")
-            await asyncio.sleep(_LOOK_SECONDS)
+        self.show_state()
+
+
+async def _repeat(look: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Call what looks after a part of the service, again and again; a failure must not end that."""
+    while True:
+        try:
+            await look()
+        except Exception:
+            logger.exception("A part of the service is not looked after.")
+        await asyncio.sleep(seconds)

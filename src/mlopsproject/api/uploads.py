@@ -22,7 +22,7 @@ from mlopsproject.core.face_inputs import FaceOptions
 from mlopsproject.core.schemas import FaceMode
 
 #: Most faces that a caller may name in one picture.
-MAX_BOXES: Final = 64
+_MAX_BOXES: Final = 64
 #: Longest text of one field: the boxes of many faces.
 _MAX_TEXT: Final = 64 * 1024
 #: Text fields beside the files.
@@ -36,8 +36,8 @@ _ACCEPTED: Final = ("image/", "application/octet-stream", "binary/octet-stream")
 _Corner = Annotated[int, Field(ge=0, strict=True)]
 _Side = Annotated[int, Field(ge=1, strict=True)]
 _GivenBox = tuple[_Corner, _Corner, _Side, _Side]
-_boxes: Final = TypeAdapter(Annotated[list[_GivenBox], Field(min_length=1, max_length=MAX_BOXES)])
-_modes: Final = TypeAdapter(FaceMode)
+BOXES: Final = TypeAdapter(Annotated[list[_GivenBox], Field(min_length=1, max_length=_MAX_BOXES)])
+MODES: Final = TypeAdapter(FaceMode)
 _DEFAULT: Final = FaceOptions()
 
 
@@ -168,11 +168,11 @@ def _options(mode: str | None, boxes: str | None) -> FaceOptions:
     if mode is None and boxes is None:
         return _DEFAULT
     try:
-        kind = "auto" if mode is None else _modes.validate_python(mode)
+        kind = "auto" if mode is None else MODES.validate_python(mode)
     except ValidationError:
         raise invalid("face: give auto, all or none.", "invalid_face") from None
     try:
-        given = [] if boxes is None else _boxes.validate_json(boxes)
+        given = [] if boxes is None else BOXES.validate_json(boxes)
     except ValidationError as error:
         reason = describe(error.errors(include_url=False, include_input=False))
         raise invalid(f"boxes: give a JSON list of [x, y, width, height] ({reason})", "invalid_boxes") from None
