@@ -8,7 +8,7 @@ from anyio import CapacityLimiter
 
 from mlopsproject.api.drift_metrics import DriftMetrics
 from mlopsproject.api.live_model import LiveModel
-from mlopsproject.api.questions import in_thread
+from mlopsproject.api.threads import in_thread
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.errors import UserError
 

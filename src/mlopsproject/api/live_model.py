@@ -9,7 +9,7 @@ from pathlib import Path
 from anyio import CapacityLimiter
 
 from mlopsproject.api.metrics import Metrics, ModelMetrics
-from mlopsproject.api.questions import in_thread
+from mlopsproject.api.threads import in_thread
 from mlopsproject.core.bundle import open_bundle
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.predictor import Predictor

@@ -34,7 +34,7 @@ from httpcore import (
 )
 
 from mlopsproject.api.addresses import Address, is_public
-from mlopsproject.api.questions import in_thread
+from mlopsproject.api.threads import in_thread
 from mlopsproject.core.errors import UserError
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]

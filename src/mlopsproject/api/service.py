@@ -15,8 +15,8 @@ from mlopsproject.api.live_drift import LiveDrift
 from mlopsproject.api.live_model import LiveModel, LoadedModel
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import busy
-from mlopsproject.api.questions import Questions, in_thread
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.api.threads import Threads, in_thread
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_faces
 from mlopsproject.core.faces import FaceFinder
@@ -80,8 +80,8 @@ class Service:
         self._threads = CapacityLimiter(_THREADS)
         seconds = settings.request_timeout_seconds
         #: What is asked of the log; of drift reports apart, for a bucket out of reach must not hold up feedback.
-        self.log_questions = Questions("prediction log", seconds)
-        self.store_questions = Questions("store of drift reports", seconds)
+        self.log_threads = Threads("prediction log", seconds)
+        self.store_threads = Threads("store of drift reports", seconds)
         #: Of pictures of other servers: strangers' slow ones must not take all places or memory.
         self.fetching = asyncio.Semaphore(_MAX_FETCHING)
         self._tasks: list[asyncio.Task[None]] = []

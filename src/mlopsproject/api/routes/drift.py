@@ -42,7 +42,7 @@ def _file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 async def newest(request: Request, service: TheService) -> Response:
     """What the newest report about the model that answers says: whether the faces look like those that it knows."""
     name = service.loaded_model().version
-    report = await service.store_questions.ask(service.drift_reports.latest, name)
+    report = await service.store_threads.run(service.drift_reports.latest, name)
     if report is None:
         command = job_command("drift", "current=log")
         raise _missing(f"There is no drift report about this model yet. Make one: {command}")
@@ -57,7 +57,7 @@ async def newest(request: Request, service: TheService) -> Response:
 )
 async def history(request: Request, service: TheService, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:
     """The newest reports, also about other models, the newest first."""
-    entries = await service.store_questions.ask(service.drift_reports.history, limit)
+    entries = await service.store_threads.run(service.drift_reports.history, limit)
     shown = [DriftEntry(id=entry.id, report=_for_caller(request, entry.report)) for entry in entries]
     return _json(_HISTORY.dump_json(shown))
 
@@ -89,7 +89,7 @@ async def picture(service: TheService, identifier: _Identifier) -> Response:
 async def _file(service: Service, identifier: str, name: str) -> bytes:
     content = None
     if is_report_id(identifier):
-        content = await service.store_questions.ask(service.drift_reports.file, identifier, name)
+        content = await service.store_threads.run(service.drift_reports.file, identifier, name)
     if content is None:
         raise _missing("There is no such drift report, or it lacks this file.")
     return content

@@ -22,7 +22,7 @@ router = APIRouter(tags=["feedback"])
 async def feedback(body: FeedbackRequest, service: TheService) -> FeedbackResponse:
     """Take down what a person says of an answered face; later words on the same face are kept beside earlier ones."""
     log = service.log
-    row = log.recent(body.prediction_id) or await service.log_questions.ask(log.knows, body.prediction_id)
+    row = log.recent(body.prediction_id) or await service.log_threads.run(log.knows, body.prediction_id)
     if row is None:
         raise ProblemError(404, "unknown_prediction", "There is no such prediction.")
     if body.label not in row.probabilities:

@@ -88,7 +88,7 @@ async def model(service: TheService) -> ModelInfo:
 async def stats(service: TheService, since: Moment = None, until: Moment = None) -> Stats:
     """What the prediction log holds of a stretch of time, by default the last day."""
     try:
-        return await service.log_questions.ask(service.log.stats, since, until)
+        return await service.log_threads.run(service.log.stats, since, until)
     except ConfigError as error:
         raise invalid(error.message) from None
 
