@@ -12,7 +12,6 @@ from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.store import Store
 from mlopsproject.evaluation.tables import metrics_table
-from mlopsproject.training.ancestors import ancestors_of_module
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, check_shipping, publish
 from mlopsproject.training.callbacks import training_record
 from mlopsproject.training.checkpoints import (
@@ -21,6 +20,7 @@ from mlopsproject.training.checkpoints import (
     open_training_data,
     read_checkpoint,
 )
+from mlopsproject.training.lineage import lineage_of_module
 
 log = logging.getLogger("mlopsproject.export")
 
@@ -39,8 +39,8 @@ def export(config: DictConfig) -> Bundle:
     log.info("Exporting %s", checkpoint)
     module = load_module(checkpoint)
     dataset = open_training_data(module, settings["data"]["root"], name=settings["data"]["name"])
-    ancestors = ancestors_of_module(module, settings["store"]["uri"])
-    record = training_record(read_checkpoint(checkpoint)) | ancestors.record()
+    lineage = lineage_of_module(module, settings["store"]["uri"])
+    record = training_record(read_checkpoint(checkpoint)) | lineage.record()
     bundle = build_bundle(
         module.network,
         module.hparams["model"],
@@ -51,7 +51,7 @@ def export(config: DictConfig) -> Bundle:
         export=ExportSettings(**settings["export"]),
         seed=settings["seed"],
         training={**record, "export_command": command_line("export")},
-        ancestors=ancestors.bundles,
+        lineage=lineage.bundles,
     )
     console = Console()
     console.print(metrics_table(bundle.metrics()))

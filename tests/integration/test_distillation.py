@@ -22,7 +22,7 @@ from mlopsproject.training.augment import warp
 from mlopsproject.training.bundling import ExportSettings, build_bundle
 from mlopsproject.training.checkpoints import load_module
 from mlopsproject.training.distillation import VIEWS, _seen_as, check_distill, open_teachers, soft_targets
-from mlopsproject.training.live_teachers import LiveTeachers
+from mlopsproject.training.online_distillation import OnlineTeachers
 from mlopsproject.training.run import TrainingResult, train
 
 
@@ -207,7 +207,7 @@ def test_training_pictures_of_a_teacher_and_of_the_bundle_one_begins_as_count_as
     assert len(hashes(result.bundle)) > result.bundle.spec.training_data["train"]
 
 
-def test_an_export_of_a_checkpoint_lists_what_its_ancestors_saw(
+def test_an_export_of_a_checkpoint_lists_what_its_lineage_saw(
     quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path
 ) -> None:
     assert run.result.bundle is not None
@@ -227,10 +227,10 @@ def test_an_export_of_a_checkpoint_lists_what_its_ancestors_saw(
         export(load_config("export", [*data, *quick]))
 
 
-def test_live_teachers_answer_as_their_bundles_do(run: Run, other_teacher: Bundle) -> None:
+def test_online_teachers_answer_as_their_bundles_do(run: Run, other_teacher: Bundle) -> None:
     assert run.result.bundle is not None
     images = run.dataset.images[:16]
-    answers = LiveTeachers([run.result.bundle, other_teacher], run.dataset.classes, other_teacher.spec.input).answers(
+    answers = OnlineTeachers([run.result.bundle, other_teacher], run.dataset.classes, other_teacher.spec.input).answers(
         torch.from_numpy(images).float() / 255
     )
     predictors = [Predictor(bundle, "fp32") for bundle in (run.result.bundle, other_teacher)]
@@ -238,12 +238,12 @@ def test_live_teachers_answer_as_their_bundles_do(run: Run, other_teacher: Bundl
     np.testing.assert_allclose(answers.numpy(), expected, atol=1e-5)
 
 
-def test_live_teachers_see_every_picture_as_it_is_augmented_and_mixed(
+def test_online_teachers_see_every_picture_as_it_is_augmented_and_mixed(
     quick_training: list[str], run: Run, other_teacher: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    answers = LiveTeachers.answers
-    monkeypatch.setattr(LiveTeachers, "answers", lambda self, x: (seen.append(x.clone()), answers(self, x))[1])
+    answers = OnlineTeachers.answers
+    monkeypatch.setattr(OnlineTeachers, "answers", lambda self, x: (seen.append(x.clone()), answers(self, x))[1])
     teacher = [f"distill.teachers=[{other_teacher.path}]", "distill.live=true", "distill.weight=1.0"]
     changes = ["augment.rotation=20", "augment.mixup_alpha=1.0", "augment.mixup_share=1.0", "epochs=12"]
     taught(quick_training, tmp_path / "s", tmp_path / "a", *teacher, *changes)
@@ -258,10 +258,10 @@ def test_live_teachers_see_every_picture_as_it_is_augmented_and_mixed(
     assert (said == teachers).mean() > (said == run.dataset.labels).mean() + 0.1
 
 
-def test_live_teachers_of_another_input_size_are_refused(run: Run, other_teacher: Bundle) -> None:
+def test_online_teachers_of_another_input_size_are_refused(run: Run, other_teacher: Bundle) -> None:
     spec = other_teacher.spec.input.model_copy(update={"size": 48})
     with pytest.raises(BundleError, match=r"distill\.live=true: other-\w+ takes 1 x 16 x 16 pictures"):
-        LiveTeachers([other_teacher], run.dataset.classes, spec)
+        OnlineTeachers([other_teacher], run.dataset.classes, spec)
 
 
 @pytest.mark.parametrize("other", [{"views": 8}, {"unseen": True}])

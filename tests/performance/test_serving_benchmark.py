@@ -16,9 +16,9 @@ from mlopsproject.config import load_config
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.load.bars import bars
+from mlopsproject.load.baselines import Network
 from mlopsproject.load.client import Measured
 from mlopsproject.load.pictures import draw_faces, encode
-from mlopsproject.load.rivals import Network
 from mlopsproject.load.serving_benchmark import benchmark_serving
 from mlopsproject.load.sides import SIDES, ColdStart, Turn
 from mlopsproject.load.usage import cpu_seconds, loaded_libraries, memory_mb, workers

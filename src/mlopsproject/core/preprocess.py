@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mlopsproject.core.eight_bit import result_mode, to_8_bit
 from mlopsproject.core.errors import ImageError, first_line
 from mlopsproject.core.picture_limits import (
     MAX_PIXELS,
@@ -29,6 +28,7 @@ from mlopsproject.core.picture_limits import (
     count_scans,
     pixel_bytes,
 )
+from mlopsproject.core.uint8 import result_mode, to_uint8
 
 if TYPE_CHECKING:  # pydantic would slow the start of an import's worker processes
     from mlopsproject.core.spec import InputSpec, ResizeFilter
@@ -100,7 +100,7 @@ def decode_image(
 
     EXIF orientation is applied, transparency is laid over mid-gray (128), of an animation the first frame is taken,
     16-bit gray is scaled by 1/257, palettes and CMYK become RGB. Float and 32-bit gray has no fixed white: see
-    `eight_bit.to_8_bit`.
+    `uint8.to_uint8`.
 
     Args:
         source: the file's bytes, its path, an opened picture (left as it is), or uint8 pixels `[H, W]`, `[H, W, 1]` or
@@ -269,7 +269,7 @@ def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pix
     try:
         image.load()
         turn = _TRANSPOSE.get(_orientation(image))
-        result = to_8_bit(image)
+        result = to_uint8(image)
         if original is not None and result is not image:
             image.close()  # its pixels are not needed any more, and may be many
         if turn is not None:

@@ -109,15 +109,15 @@ def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:
     return histograms
 
 
-def train_hashes(dataset: FaceDataset, ancestors: Sequence[Bundle] = ()) -> pa.Table:
+def train_hashes(dataset: FaceDataset, lineage: Sequence[Bundle] = ()) -> pa.Table:
     """List the hashes of every training image, so that twins are found in any other data.
 
     Args:
         dataset: that was trained on.
-        ancestors: bundles whose training images were seen, too, because the network learnt from them or began as them.
+        lineage: bundles whose training images were seen, too, because the network learnt from them or began as them.
 
     Returns:
-        Columns `pixel_hash` (hex string) and `perceptual_hash` (uint64); images of ancestors that the data set's
+        Columns `pixel_hash` (hex string) and `perceptual_hash` (uint64); images of lineage that the data set's
         training split has itself are listed once.
     """
     import pyarrow as pa
@@ -126,7 +126,7 @@ def train_hashes(dataset: FaceDataset, ancestors: Sequence[Bundle] = ()) -> pa.T
 
     columns = dataset.manifest.select(["pixel_hash", "perceptual_hash"])
     hashes = columns.take(pa.array(dataset.splits["train"])).combine_chunks()
-    for bundle in ancestors:
+    for bundle in lineage:
         other = pq.read_table(bundle.file("train_hashes.parquet"), columns=hashes.column_names).cast(hashes.schema)
         known = pc.is_in(other["pixel_hash"], value_set=hashes["pixel_hash"].combine_chunks())
         hashes = pa.concat_tables([hashes, other.filter(pc.invert(known))]).combine_chunks()

@@ -33,12 +33,12 @@ def bars(turns: Mapping[str, Sequence[Turn]], starts: Sequence[ColdStart]) -> di
 
     if "api" not in best:
         return found
-    rivals = (
+    baselines = (
         ("minimal", "minimal route", 0.75),
         ("reload", "model loaded per request", 5.0),
         ("litserve", "LitServe", 1.2),
     )
-    for side, name, bound in rivals:
+    for side, name, bound in baselines:
         if side in best:
             add(f"RPS: API / {name}", best["api"] / best[side], _LOWEST, bound)
             add(f"CPU time per request: {name} / API", cpu[side] / cpu["api"])

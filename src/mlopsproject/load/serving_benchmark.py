@@ -15,9 +15,9 @@ from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.load.bars import bars
+from mlopsproject.load.baselines import PATH
 from mlopsproject.load.client import save_requests
 from mlopsproject.load.pictures import draw_faces, encode, form, upload
-from mlopsproject.load.rivals import PATH
 from mlopsproject.load.sides import SIDES, Bench, Turn
 
 logger = logging.getLogger(__name__)

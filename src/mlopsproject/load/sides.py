@@ -28,7 +28,7 @@ API_SIDES: Final[Mapping[str, Mapping[str, object]]] = {
     "log_off": {"LOG_DURABILITY": "off"},
     "two_workers": {"WORKERS": 2},
 }
-#: The API, its rivals (see `rivals.py`), and the API once more.
+#: The API, the baselines (see `baselines.py`), and the API once more.
 SIDES: Final = ("api", "minimal", "reload", "litserve", "log_off", "two_workers")
 #: What may use the client's core as well.
 _UNPINNED: Final = ("two_workers",)
@@ -169,7 +169,7 @@ class Bench:
                 command = [
                     sys.executable,
                     "-m",
-                    "mlopsproject.load.rivals",
+                    "mlopsproject.load.baselines",
                     side,
                     str(port),
                     str(bundle),

@@ -87,7 +87,7 @@ def build_bundle(
     export: ExportSettings,
     seed: int = 0,
     training: Mapping[str, Any],
-    ancestors: Sequence[Bundle] = (),
+    lineage: Sequence[Bundle] = (),
 ) -> Bundle:
     """Export a network and seal it as a bundle; a failure leaves nothing behind.
 
@@ -104,7 +104,7 @@ def build_bundle(
         export: see `ExportSettings`.
         seed: of the calibration sample and the bootstrap.
         training: how it was trained, for the record: `command` and, where known, `seed`, `epochs`, `seconds` and more.
-        ancestors: bundles that the network learnt from or began as; their training pictures count as seen.
+        lineage: bundles that the network learnt from or began as; their training pictures count as seen.
 
     Returns:
         The sealed bundle.
@@ -129,7 +129,7 @@ def build_bundle(
         predictor = _open(staging, draft)
         reference = build_reference(predictor, dataset)
         pq.write_table(reference, staging / "reference.parquet")
-        pq.write_table(train_hashes(dataset, ancestors), staging / "train_hashes.parquet")
+        pq.write_table(train_hashes(dataset, lineage), staging / "train_hashes.parquet")
         draft = draft.model_copy(update={"reference_histograms": reference_histograms(reference)})
         predictor = _open(staging, draft)
         metrics = evaluate_bundle(

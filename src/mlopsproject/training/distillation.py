@@ -27,8 +27,8 @@ from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.training.augment import warp
-from mlopsproject.training.live_teachers import LiveTeachers
 from mlopsproject.training.module import ExpressionModule
+from mlopsproject.training.online_distillation import OnlineTeachers
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def check_distill(distill: Mapping[str, Any]) -> None:
     if distill["live"] and (distill["unseen"] or distill["views"] != 1):
         raise ConfigError(
             "distill.live=true goes without distill.unseen and distill.views.",
-            "Live teachers answer to every training picture as the network sees it.",
+            "Online teachers answer to every training picture as the network sees it.",
         )
 
 
@@ -92,7 +92,7 @@ def open_teachers(distill: Mapping[str, Any], classes: Sequence[str], *, store: 
 def prepare_teaching(
     settings: Mapping[str, Any], module: ExpressionModule, dataset: FaceDataset, teachers: Sequence[Bundle]
 ) -> Targets | None:
-    """Seat live teachers beside the network; ask others now.
+    """Seat online teachers beside the network; ask others now.
 
     Args:
         settings: as composed from `configs/train.yaml`.
@@ -108,7 +108,7 @@ def prepare_teaching(
     """
     distill = settings["distill"]
     if distill["live"] and teachers:
-        module.teachers = LiveTeachers(teachers, dataset.classes, module.input_spec)
+        module.teachers = OnlineTeachers(teachers, dataset.classes, module.input_spec)
         return None
     return soft_targets(
         teachers,

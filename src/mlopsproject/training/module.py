@@ -16,7 +16,7 @@ from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, scramble
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.hardware import Compute
-from mlopsproject.training.live_teachers import LiveTeachers
+from mlopsproject.training.online_distillation import OnlineTeachers
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
 
 #: Pictures, labels and, when teachers were asked, what those say.
@@ -75,7 +75,7 @@ class ExpressionModule(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
         #: Answer to the very pictures that the network is trained on; set before training, not part of a checkpoint.
-        self.teachers: LiveTeachers | None = None
+        self.teachers: OnlineTeachers | None = None
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
         self.val_macro_f1 = MulticlassF1Score(len(classes), average="macro")
         self._sums = torch.zeros(3)

@@ -38,13 +38,13 @@ from mlopsproject.evaluation.evaluator import PLOTS_FOLDER
 from mlopsproject.evaluation.plots import EXAMPLE_COLUMNS, example_rows, plot_examples, plot_learning_curves
 from mlopsproject.evaluation.report import write_report
 from mlopsproject.evaluation.tables import metrics_table
-from mlopsproject.training.ancestors import Ancestors, ancestors_of_run
 from mlopsproject.training.bundling import ExportSettings, build_bundle, bundle_prefix, publish
 from mlopsproject.training.callbacks import BestCheckpoint, MetricHistory
 from mlopsproject.training.checkpoints import find_checkpoint, load_module, read_checkpoint, start_from_bundle
 from mlopsproject.training.datamodule import FaceDataModule
 from mlopsproject.training.distillation import prepare_teaching
 from mlopsproject.training.hardware import Compute, choose_compute
+from mlopsproject.training.lineage import Lineage, lineage_of_run
 from mlopsproject.training.module import ExpressionModule, build_module
 from mlopsproject.training.settings import check_folder, check_settings
 from mlopsproject.training.tracking import CURVES, build_loggers, carry_curves, finish, log_bundle
@@ -95,22 +95,22 @@ def train(config: DictConfig, output: Path) -> TrainingResult:
     pl.seed_everything(int(settings["seed"]), workers=True, verbose=False)
     dataset = open_dataset(settings["data"], spec, classes=classes)
     _log_dataset(dataset)
-    ancestors = ancestors_of_run(settings, dataset.classes)
+    lineage = lineage_of_run(settings, dataset.classes)
     # By their names: an alias may hold another bundle when the run is resumed.
-    settings["distill"] |= {"teachers": [teacher.name for teacher in ancestors.teachers]}
-    settings["model"] |= {"init_from": ancestors.beginning.name} if ancestors.beginning else {}
+    settings["distill"] |= {"teachers": [teacher.name for teacher in lineage.teachers]}
+    settings["model"] |= {"init_from": lineage.initial.name} if lineage.initial else {}
     module = build_module(settings, spec, dataset, compute)
     if resume:
         load_module(resume, like=module)
         log.info("Resuming from %s", resume)
-    elif ancestors.beginning:
-        start_from_bundle(module, ancestors.beginning, spec)
+    elif lineage.initial:
+        start_from_bundle(module, lineage.initial, spec)
     loggers = build_loggers(settings["logger"], settings["wandb"], output, settings)
     failed = True
     try:
-        targets = prepare_teaching(settings, module, dataset, ancestors.teachers)
+        targets = prepare_teaching(settings, module, dataset, lineage.teachers)
         trainer = fit(settings, module, dataset, compute, loggers, output, resume, targets)
-        result = ship(settings, trainer, dataset, spec, loggers, output, ancestors)
+        result = ship(settings, trainer, dataset, spec, loggers, output, lineage)
         failed = False
     finally:
         finish(loggers, failed=failed)
@@ -187,12 +187,12 @@ def ship(
     spec: InputSpec,
     loggers: list[Logger],
     output: Path,
-    ancestors: Ancestors,
+    lineage: Lineage,
 ) -> TrainingResult:
     """Export a finished run's best checkpoint, measure the bundle on test, report and publish it.
 
     Publishing comes last, because a store may fail when everything else is done. Only the first process does any of it.
-    What `ancestors` were trained on counts as seen in training.
+    What `lineage` were trained on counts as seen in training.
     """
     history, best = metric_history(trainer), best_checkpoint(trainer)
     if not trainer.is_global_zero:
@@ -211,8 +211,8 @@ def ship(
         Store.local_folder(settings["store"]["uri"]),
         prefix=bundle_prefix(settings["bundle_name"], settings["model"]),
         export=ExportSettings(**settings["export"]),
-        training=_record(settings, trainer) | ancestors.record(),
-        ancestors=ancestors.bundles,
+        training=_record(settings, trainer) | lineage.record(),
+        lineage=lineage.bundles,
     )
     metrics = bundle.metrics()
     report = _report(bundle, dataset, metrics, output)

@@ -16,11 +16,11 @@ from hypothesis.extra import numpy as npst
 from PIL import Image, TiffImagePlugin
 
 from mlopsproject.core import picture_limits
-from mlopsproject.core.eight_bit import BACKGROUND
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.picture_limits import MAX_BYTES, MAX_SCANS
 from mlopsproject.core.preprocess import WEB_FORMATS, decode_image, load_input, normalise, to_input
 from mlopsproject.core.spec import InputSpec
+from mlopsproject.core.uint8 import BACKGROUND
 
 
 def reason_of(source, **options) -> str:

@@ -1,4 +1,4 @@
-"""Any mode of a picture to 8-bit gray or RGB, a tile at a time: a large picture is never in memory three times."""
+"""Conversion of pictures of any mode to uint8 gray or RGB, tile by tile, so that memory stays near one copy of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TRANSPARENT: Final = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def result_mode(image: Image.Image) -> str:
-    """The mode that `to_8_bit` gives a picture, ``L`` or ``RGB``."""
+    """The mode that `to_uint8` gives a picture, ``L`` or ``RGB``."""
     return "L" if image.mode.startswith(_WIDE) or image.mode in _GRAY else "RGB"
 
 
-def to_8_bit(image: Image.Image) -> Image.Image:
+def to_uint8(image: Image.Image) -> Image.Image:
     """Convert any mode to ``L`` or ``RGB``.
 
     Transparency is laid over mid-gray. Of wide gray, 16-bit has a fixed white and is scaled by 1/257. Of 32-bit and

@@ -8,7 +8,7 @@ import litserve  # type: ignore[import-untyped]
 
 from mlopsproject.core.bundle import Bundle
 from mlopsproject.load import HOST
-from mlopsproject.load.rivals import PATH, Network
+from mlopsproject.load.baselines import PATH, Network
 
 
 class Faces(litserve.LitAPI):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Teachers that see what the network sees: every picture anew, as it was augmented and mixed.
+"""Online distillation: in each step the teachers answer to the batch as it was augmented and mixed for the network.
 
 Asked once about the plain pictures, a teacher mostly repeats the labels, which it learnt itself. Shown each augmented
 and mixed picture, it says something new every time, and the network learns to be the same function (Beyer et al., 2022,
@@ -33,7 +33,7 @@ class _Teacher:
     std: Tensor
 
 
-class LiveTeachers:
+class OnlineTeachers:
     """Networks of bundles, frozen, that answer to training pictures.
 
     Not a module, so that no checkpoint of the network that is taught holds its teachers.

@@ -1,4 +1,4 @@
-"""Plain ways of serving the same network, as the API's rivals: `python -m mlopsproject.load.rivals minimal 8001 …`.
+"""Baselines for the API, plain servers of the same network: `python -m mlopsproject.load.baselines minimal 8001 …`.
 
 Each answers the upload of one face with its label and probabilities, and does nothing else: no checks, no log, no
 metrics, no limits.
@@ -92,12 +92,12 @@ async def trivial_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def main() -> None:
-    """Serve the rival named by the arguments: name, port, folder of the bundle, precision."""
+    """Serve the baseline named by the arguments: name, port, folder of the bundle, precision."""
     name, port, folder, precision = sys.argv[1:]
     bundle = open_bundle(Path(folder), verify=False)
     if name == "litserve":
         # It takes a second to import, which the others need not wait for.
-        from mlopsproject.load.litserve_rival import serve
+        from mlopsproject.load.litserve_baseline import serve
 
         serve(bundle, precision, int(port))
         return

@@ -1,4 +1,4 @@
-"""The bundles that a network learnt from or began as; what they were trained on counts as seen by it, too."""
+"""Lineage of a network: its teachers and the bundle of its initial weights. It counts as trained on their data, too."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from mlopsproject.training.module import ExpressionModule
 
 
 @dataclass(frozen=True)
-class Ancestors:
-    """Where a network comes from.
+class Lineage:
+    """The bundles that a network comes from.
 
     Args:
         teachers: what it learnt from.
-        beginning: the bundle that it began as, if any.
+        initial: the bundle whose weights it began with, if any.
     """
 
     teachers: Sequence[Bundle] = ()
-    beginning: Bundle | None = None
+    initial: Bundle | None = None
 
     @property
     def bundles(self) -> list[Bundle]:
         """All of them."""
-        return [*self.teachers, *([self.beginning] if self.beginning else [])]
+        return [*self.teachers, *([self.initial] if self.initial else [])]
 
     def record(self) -> dict[str, Any]:
         """Their names, for the new bundle's spec."""
         record = {
             "teachers": [teacher.name for teacher in self.teachers],
-            "init_from": self.beginning.name if self.beginning else None,
+            "init_from": self.initial.name if self.initial else None,
         }
         return {key: value for key, value in record.items() if value}
 
 
-def ancestors_of_run(settings: Mapping[str, Any], classes: Sequence[str]) -> Ancestors:
+def lineage_of_run(settings: Mapping[str, Any], classes: Sequence[str]) -> Lineage:
     """Open the bundles that a run names.
 
     Args:
@@ -52,13 +52,13 @@ def ancestors_of_run(settings: Mapping[str, Any], classes: Sequence[str]) -> Anc
     """
     store, start = settings["store"]["uri"], settings["model"].get("init_from")
     teachers = open_teachers(settings["distill"], classes, store=store)
-    found = Ancestors(teachers, resolve_bundle(start, store) if start else None)
+    found = Lineage(teachers, resolve_bundle(start, store) if start else None)
     for bundle in found.bundles:
         bundle.file("train_hashes.parquet")  # needed when the new bundle is sealed, hours later
     return found
 
 
-def ancestors_of_module(module: ExpressionModule, store: str | Path) -> Ancestors:
+def lineage_of_module(module: ExpressionModule, store: str | Path) -> Lineage:
     """Open the bundles that a checkpoint remembers.
 
     Args:
@@ -70,7 +70,7 @@ def ancestors_of_module(module: ExpressionModule, store: str | Path) -> Ancestor
     """
     teachers = [_remembered(name, store) for name in module.hparams.get("record", {}).get("distill.teachers", [])]
     start = module.hparams["model"].get("init_from")
-    return Ancestors(teachers, _remembered(start, store) if start else None)
+    return Lineage(teachers, _remembered(start, store) if start else None)
 
 
 def _remembered(name: str, store: str | Path) -> Bundle:
