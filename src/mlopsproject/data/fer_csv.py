@@ -1,32 +1,38 @@
-"""FER2013's CSV, in both header styles: `emotion,pixels,Usage` and `emotion, Usage, pixels`."""
+"""FER2013's CSV: columns `emotion`, `pixels` and perhaps `Usage` in any order, separated by `,`, `;` or tabs."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopsproject.core.classes import SEVEN, canonical_class
+from mlopsproject.core.classes import SEVEN
 from mlopsproject.core.errors import DataError, ImageError
 from mlopsproject.data.items import Item
-from mlopsproject.data.labelling import SPLIT_NAMES, unknown_class
+from mlopsproject.data.labelling import SPLIT_NAMES, USUAL_NAMES, ClassNames, unknown_class
 
 #: Longest CSV field read: the pixels of a 1024 x 1024 picture fit.
 _MAX_FIELD = 4_200_000
+_DELIMITERS = (",", ";", "\t")
+#: A whole number, also as programs write it that take labels for floats: `3`, `3.0`, `3,0`.
+_WHOLE = re.compile(r"([0-9]{1,3})(?:[.,]0*)?")
 
 
-def is_fer_csv(head: bytes) -> bool:
-    """Say whether a file that starts with `head` has columns `emotion` and `pixels`."""
-    first_line = head.decode("utf-8-sig", "replace").splitlines()[:1]
-    names = {name.strip().strip('"').lower() for line in first_line for name in line.split(",")}
-    return {"emotion", "pixels"} <= names
+def fer_delimiter(head: bytes) -> str | None:
+    """What separates the columns of a file that begins with `head`; ``None`` without `emotion` and `pixels`."""
+    first_line = next(iter(head.decode("utf-8-sig", "replace").splitlines()), "")
+    for delimiter in _DELIMITERS:
+        if {"emotion", "pixels"} <= {name.strip().strip('"').lower() for name in first_line.split(delimiter)}:
+            return delimiter
+    return None
 
 
-def read_rows(stream: IO[bytes], path: str, own: Sequence[str] = ()) -> Iterator[Item]:
+def read_rows(stream: IO[bytes], path: str, names: ClassNames = USUAL_NAMES, delimiter: str = ",") -> Iterator[Item]:
     """Read a FER-style CSV row by row; the first row after the header is `path#row=1`.
 
     A row with missing columns comes back with a `reason`; the pixel values are checked when they are decoded.
@@ -34,22 +40,29 @@ def read_rows(stream: IO[bytes], path: str, own: Sequence[str] = ()) -> Iterator
     Args:
         stream: the CSV's bytes.
         path: the CSV's path relative to the source.
-        own: class names known besides the usual ones; digits 0-6 are FER2013's own order.
+        names: which labels mean which class; digits 0-6, also as `3.0`, are FER2013's own order.
+        delimiter: between columns.
 
     Raises:
         DataError: a row names an unknown class or split, or the CSV cannot be parsed.
     """
     csv.field_size_limit(max(_MAX_FIELD, csv.field_size_limit()))
-    # Not io.TextIOWrapper: it asks whether the stream can seek, which a tar stream cannot answer.
-    lines = (line.decode("utf-8", "replace").replace("\0", "") for line in stream)
-    reader = csv.reader(lines, skipinitialspace=True)
+    reader = csv.reader(_lines(stream, path), skipinitialspace=True, delimiter=delimiter)
     try:
         header = next(reader)
         columns = {name.strip("\ufeff ").lower(): index for index, name in enumerate(header)}
         for number, row in enumerate(reader, start=1):
-            yield _row_item(row, columns, f"{path}#row={number}", own)
+            yield _row_item(row, columns, f"{path}#row={number}", names)
     except csv.Error as error:
         raise DataError(f"{path} is not a readable CSV ({error}).") from error
+
+
+def _lines(stream: IO[bytes], path: str) -> Iterator[str]:
+    # Not io.TextIOWrapper: it asks whether the stream can seek, which a tar stream cannot answer.
+    while line := stream.readline(2 * _MAX_FIELD):
+        if len(line) == 2 * _MAX_FIELD:
+            raise DataError(f"{path} is not a readable CSV (a line of more than {len(line):,} bytes).")
+        yield line.decode("utf-8", "replace").replace("\0", "")
 
 
 def parse_pixels(text: str) -> NDArray[np.uint8]:
@@ -75,16 +88,19 @@ def parse_pixels(text: str) -> NDArray[np.uint8]:
     return values.astype(np.uint8).reshape(side, side)
 
 
-def _row_item(row: list[str], columns: dict[str, int], path: str, own: Sequence[str]) -> Item:
+def _row_item(row: list[str], columns: dict[str, int], path: str, names: ClassNames) -> Item:
     if len(row) < len(columns):
         return Item(path, reason="malformed_row", detail=f"{len(row)} columns instead of {len(columns)}")
     emotion = row[columns["emotion"]].strip()
-    digit = int(emotion) if emotion.isascii() and emotion.isdigit() else -1
-    label = SEVEN[digit] if 0 <= digit < len(SEVEN) else canonical_class(emotion, own)
-    if label is None:
-        raise unknown_class(emotion, f"emotion of {path}", own)
+    whole = _WHOLE.fullmatch(emotion)
+    name = str(int(whole[1])) if whole else emotion
+    if whole and name not in dict(names.label_map) and int(name) < len(SEVEN):
+        name = SEVEN[int(name)]
+    found = names.find(name)
+    if found is None:
+        raise unknown_class(emotion, f"emotion of {path}", names)
     usage = row[columns["usage"]].strip() if "usage" in columns else ""
     split = SPLIT_NAMES.get(usage.lower(), "")
     if usage and not split:
         raise DataError(f"Unknown Usage {usage!r} ({path}).", "Known: Training, PublicTest, PrivateTest.")
-    return Item(path, label, split, row[columns["pixels"]], "pixels")
+    return Item(path, found.label, split, row[columns["pixels"]], "pixels", found.reason, found.detail, found.mapped)

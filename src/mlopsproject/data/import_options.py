@@ -39,6 +39,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "twin_correlation": MIN_CORRELATION,
     "min_size": 16,
     "seed": 42,
+    "label_map": None,
+    "max_unpacked_gb": None,
 }
 
 
@@ -54,6 +56,9 @@ def import_command(info: Mapping[str, Any]) -> str:
     """
     given, options = str(info["source"]["given"]), dict(info["options"])
     changes = {key: options[key] for key, usual in DEFAULTS.items() if options.get(key, usual) != usual}
+    if "label_map" in changes:
+        pairs = (f"{name}: {label or 'null'}" for name, label in changes["label_map"].items())
+        changes["label_map"] = f"{{{', '.join(pairs)}}}"
     if options.get("own_classes"):
         changes["classes"] = f"[{','.join(options['own_classes'])}]"
     if given == info["name"] and not changes:
@@ -80,7 +85,7 @@ def check_options(**options: Any) -> None:
 
     Args:
         options: any of `split`, `conflicts`, `twins`, `twin_correlation`, `resize_filter`, `size`, `min_size`,
-            `max_pixels`, `seed`, `workers` and `channels`.
+            `max_pixels`, `seed`, `workers`, `max_unpacked_gb` and `channels`.
 
     Raises:
         ConfigError: for a value that is not possible; names the key, the value and what is.
@@ -95,5 +100,7 @@ def check_options(**options: Any) -> None:
             check_number(key, value, lowest=0.8, highest=1.0)
         elif key == "channels":
             check_channels(key, value)
+        elif key == "max_unpacked_gb":
+            check_number(key, value, open_ends=True, optional=True)
         else:
             raise TypeError(f"no option {key!r}")

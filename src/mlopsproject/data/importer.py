@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from mlopsproject.data.assemble import assemble_manifest
 from mlopsproject.data.duplicates import MIN_CORRELATION
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
-from mlopsproject.data.labelling import own_classes
+from mlopsproject.data.labelling import class_names
 from mlopsproject.data.manifest import FORMAT, fingerprint
 from mlopsproject.data.merging import MergedSource
 from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
@@ -52,6 +52,8 @@ def import_dataset(
     root: Path = Path("data"),
     split: str = "grouped",
     classes: str | Sequence[str] = "seven",
+    label_map: Mapping[str, str | None] | None = None,
+    max_unpacked_gb: float | None = None,
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
     conflicts: str = "drop",
@@ -76,6 +78,8 @@ def import_dataset(
         root: where data sets live.
         split: `grouped` (80/10/10, twins never straddle) or `official` (as published).
         classes: a preset, or a list that may name further classes of your own; all known classes are imported anyway.
+        label_map: class by name of a folder or label, such as ``{"smirk": "happy"}``; ``None`` leaves its pictures out.
+        max_unpacked_gb: most that an archive may unpack to; ``None`` is 1 GB and a hundred times the archive's size.
         min_size: pictures with a shorter side below this many pixels are excluded.
         max_pixels: pictures with more pixels are excluded.
         conflicts: what to do with exact duplicates under different labels, in training only: `drop` all of them,
@@ -100,15 +104,21 @@ def import_dataset(
     options = ExamineOptions(size, channels, resize_filter, min_size, max_pixels)
     drawing: dict[str, Any] = {"split": split, "conflicts": conflicts, "seed": seed}
     drawing |= {"twins": twins, "twin_correlation": twin_correlation}
-    check_options(**asdict(options), **drawing, workers=workers)
-    own = own_classes(classes)
+    check_options(**asdict(options), **drawing, workers=workers, max_unpacked_gb=max_unpacked_gb)
+    names = class_names(classes, label_map)
     started = time.monotonic()
     folder = root / name
     restore_replaced(folder)
-    opened = open_source(source, own)
+    opened = open_source(source, names, max_unpacked_gb)
     scan = opened.scan()
     # Work can be continued only where everything that shaped it is the same.
-    key = {"format": FORMAT, "source": scan.fingerprint, "own": list(own), **asdict(options), **chunk_sizes()}
+    key = {
+        "format": FORMAT,
+        "source": scan.fingerprint,
+        "names": [list(names.own), [list(pair) for pair in names.label_map]],
+        **asdict(options),
+        **chunk_sizes(),
+    }
     staging = Staging(work_folder(folder), key)
     try:
         _require_space(root, scan, staging.files, options)
@@ -119,7 +129,13 @@ def import_dataset(
             "format": FORMAT,
             "name": name,
             "source": {"given": opened.given, "location": str(opened.location), "fingerprint": scan.fingerprint},
-            "options": {**asdict(options), "own_classes": list(own), **drawing},
+            "options": {
+                **asdict(options),
+                "own_classes": list(names.own),
+                "label_map": dict(names.label_map) or None,
+                "max_unpacked_gb": max_unpacked_gb,
+                **drawing,
+            },
             "files": scan.files,
             "rows": staging.rows,
             "fingerprint": fingerprint(manifest),

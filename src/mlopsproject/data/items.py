@@ -14,7 +14,8 @@ class Item(NamedTuple):
     """One file (or CSV row) of a source, ready for a worker.
 
     `payload` is what to decode, `kind` says how: the path of a `file` to read, the `bytes` of one, or the `pixels` of a
-    CSV row as text. With `reason` set the file is left out without being decoded.
+    CSV row as text. With `reason` set the file is left out without being decoded. `mapped` is the key of the import's
+    `label_map` that chose the label, if one did.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Item(NamedTuple):
     kind: Literal["file", "bytes", "pixels"] = "bytes"
     reason: str = ""
     detail: str = ""
+    mapped: str = ""
 
 
 @dataclass(frozen=True)

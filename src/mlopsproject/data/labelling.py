@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from mlopsproject.core.classes import KNOWN, canonical_class, resolve_classes
-from mlopsproject.core.errors import DataError, nearest
+from mlopsproject.core.classes import KNOWN, canonical_class, label_spellings, normal_label, resolve_classes
+from mlopsproject.core.errors import ConfigError, DataError, nearest
 
 #: Folder or `Usage` names, lower case, that say which split an image was published in.
 SPLIT_NAMES = {
@@ -44,14 +44,41 @@ _IMAGE_SUFFIXES = (
 
 
 class Labelled(NamedTuple):
-    """What a path says: a class and a source split, or (with `reason`) why the file is left out."""
+    """Class and source split of a path, or (with `reason`) why the file is left out; `mapped` as in `Item`."""
 
     label: str = ""
     source_split: str = ""
     reason: str = ""
     detail: str = ""
+    mapped: str = ""
 
 
+class ClassNames(NamedTuple):
+    """Which names of folders and labels mean which class.
+
+    Attributes:
+        own: class names known besides the usual ones.
+        label_map: pairs of a normalised name and its class; ``None`` leaves its pictures out.
+    """
+
+    own: tuple[str, ...] = ()
+    label_map: tuple[tuple[str, str | None], ...] = ()
+
+    def find(self, name: str) -> Labelled | None:
+        """The class that a folder's name or a label means, without a split; ``None`` if it is unknown."""
+        label, chosen = canonical_class(name, self.own), dict(self.label_map)
+        for key in (*label_spellings(name), label):
+            if key in chosen:
+                return Labelled(chosen[key] or "", mapped=key, **({} if chosen[key] else _left_out(name)))
+        return Labelled(label) if label is not None else None
+
+
+def _left_out(name: str) -> dict[str, str]:
+    return {"reason": "label_map", "detail": f"label_map leaves {name!r} out"}
+
+
+#: No classes but the known ones.
+USUAL_NAMES = ClassNames()
 _SYSTEM = Labelled(reason="hidden_or_system", detail="hidden or system file")
 
 
@@ -60,22 +87,50 @@ def own_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in resolve_classes(classes) if canonical_class(name) is None)
 
 
-def unknown_class(name: str, where: str, own: Iterable[str] = ()) -> DataError:
+def class_names(classes: str | Sequence[str], label_map: Mapping[str, str | None] | None = None) -> ClassNames:
+    """Read an import's `classes` and `label_map`.
+
+    Args:
+        classes: a preset or a list, which may name classes of its own.
+        label_map: class by name of a folder or label; ``None`` leaves the pictures out.
+
+    Raises:
+        ConfigError: for what is no mapping, or a class that is unknown.
+    """
+    own = own_classes(classes)
+    given: object = {} if label_map is None else label_map
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"label_map={given!r} is not possible.", "Write it label_map={smirk: happy, bored: null}.")
+    pairs = []
+    for name, target in given.items():
+        label = None if target is None else canonical_class(str(target), own)
+        if target is not None and label is None:
+            known = (*KNOWN, *own)
+            hint = nearest(str(target).lower(), known) or f"Known: {', '.join(known)}; or null to leave pictures out."
+            raise ConfigError(f"label_map={{{name}: {target}}} names no class;", hint)
+        pairs.append((normal_label(str(name)), label))
+    return ClassNames(own, tuple(sorted(pairs)))
+
+
+def unknown_class(name: str, where: str, names: ClassNames = USUAL_NAMES) -> DataError:
     """Build the error for a folder or label that names no known class."""
-    known = (*KNOWN, *own)
+    known = (*KNOWN, *names.own)
     hint = nearest(name.lower(), known)
-    fix = f"Known (in their usual spellings): {', '.join(known)}. Rename it, or import with classes=[...] naming it."
+    fix = (
+        f"Known (in their usual spellings): {', '.join(known)}. Rename it, import with classes=[...] naming it, or say "
+        f"what it means with label_map={{{name}: ...}}."
+    )
     return DataError(f"Unknown class {name!r} ({where}){'; ' + hint if hint else '.'}", fix)
 
 
-def label_path(path: str, own: Sequence[str] = ()) -> Labelled:
+def label_path(path: str, names: ClassNames = USUAL_NAMES) -> Labelled:
     """Read class and source split off a file's path.
 
     The deepest folder that names a class is the class; the deepest folder that names a split is the split.
 
     Args:
         path: POSIX path relative to the source.
-        own: class names known besides the usual ones.
+        names: which of them mean which class.
 
     Raises:
         DataError: a picture lies in folders of which none names a known class.
@@ -83,21 +138,21 @@ def label_path(path: str, own: Sequence[str] = ()) -> Labelled:
     folder, _, name = path.rpartition("/")
     if name.startswith(".") or name.lower() in _SYSTEM_FILES:
         return _SYSTEM
-    found = _label_folder(folder, tuple(own))
+    found = _label_folder(folder, names)
     if found.reason == "no_class_folder" and found.detail and name.lower().endswith(_IMAGE_SUFFIXES):
-        raise unknown_class(found.detail, f"folder of {path}", own)
+        raise unknown_class(found.detail, f"folder of {path}", names)
     return found._replace(detail="lies in no class folder") if found.reason == "no_class_folder" else found
 
 
 @lru_cache(maxsize=4096)
-def _label_folder(folder: str, own: tuple[str, ...]) -> Labelled:
+def _label_folder(folder: str, names: ClassNames) -> Labelled:
     """Label a folder; when it names no class, `detail` holds the name that should have, if any."""
     parts = folder.split("/") if folder else []
     if any(part.startswith(".") or part.lower() in _SYSTEM_FILES for part in parts):
         return _SYSTEM
-    label = next((found for part in reversed(parts) if (found := canonical_class(part, own))), None)
+    named = next((labelled for part in reversed(parts) if (labelled := names.find(part))), None)
     split = next((found for part in reversed(parts) if (found := SPLIT_NAMES.get(part.strip().lower()))), "")
-    if label is not None:
-        return Labelled(label=label, source_split=split)
+    if named is not None:
+        return named._replace(source_split=split)
     candidates = [part for part in parts if part.strip().lower() not in SPLIT_NAMES]
     return Labelled(reason="no_class_folder", detail=candidates[-1] if candidates else "")

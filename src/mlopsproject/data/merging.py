@@ -47,8 +47,7 @@ def open_merged(given: str) -> MergedSource:
         )
     infos = [read_import(folder) for folder in folders]
     parts = tuple(open_origin(info) for info in infos)
-    own = tuple(dict.fromkeys(name for part in parts for name in part.own))
-    return MergedSource(Path(given), given, own, folders=tuple(folders), parts=parts)
+    return MergedSource(Path(given), given, folders=tuple(folders), parts=parts)
 
 
 @dataclass(frozen=True)

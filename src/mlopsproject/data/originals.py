@@ -10,6 +10,7 @@ from mlopsproject.core.errors import DataError
 from mlopsproject.core.preprocess import ImageSource
 from mlopsproject.data.fer_csv import parse_pixels
 from mlopsproject.data.items import Item
+from mlopsproject.data.labelling import ClassNames
 from mlopsproject.data.sources import Source, open_source
 
 
@@ -19,8 +20,12 @@ def open_origin(info: Mapping[str, Any]) -> Source:
     Raises:
         DataError: if it is gone.
     """
-    location = Path(info["source"]["location"])
-    return open_source(location if location.exists() else info["source"]["given"], info["options"]["own_classes"])
+    location, options = Path(info["source"]["location"]), info["options"]
+    return open_source(
+        location if location.exists() else info["source"]["given"],
+        ClassNames(tuple(options["own_classes"]), tuple((options.get("label_map") or {}).items())),
+        options.get("max_unpacked_gb"),
+    )
 
 
 def read_originals(info: Mapping[str, Any], paths: Collection[str]) -> dict[str, ImageSource]:

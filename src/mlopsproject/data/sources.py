@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from mlopsproject.core.errors import DataError, nearest
+from mlopsproject.core.errors import ConfigError, DataError, nearest
 from mlopsproject.data.archives import (
     ARCHIVE_SUFFIXES,
     MEMBER_DAMAGE,
@@ -20,12 +20,13 @@ from mlopsproject.data.archives import (
     read_limited,
     single_entry,
     tar_entries,
+    unpack_limit,
     zip_entries,
 )
-from mlopsproject.data.fer_csv import is_fer_csv, read_rows
+from mlopsproject.data.fer_csv import fer_delimiter, read_rows
 from mlopsproject.data.items import MAX_FILE_BYTES, Entry, Item
 from mlopsproject.data.kaggle import KAGGLE_PREFIX, download
-from mlopsproject.data.labelling import label_path
+from mlopsproject.data.labelling import USUAL_NAMES, ClassNames, label_path
 
 #: A source of this kind is written `merged:data/A+data/B`, naming folders of imported data sets.
 MERGED_PREFIX: Final = "merged:"
@@ -55,12 +56,14 @@ class Source:
     Attributes:
         location: where it lies on disk.
         given: what the user asked for, such as `kaggle:owner/slug`.
-        own: class names known besides the usual ones.
+        names: which folders and labels mean which class.
+        max_unpacked_gb: most that an archive may unpack to, see `archives.unpack_limit`.
     """
 
     location: Path
     given: str
-    own: tuple[str, ...] = ()
+    names: ClassNames = USUAL_NAMES
+    max_unpacked_gb: float | None = None
 
     def items(self, *, read: bool = True) -> Iterator[Item]:
         """Yield every file and CSV row once, always in the same order.
@@ -83,29 +86,39 @@ class Source:
         digest = hashlib.blake2b(digest_size=16)
         labels: Counter[str] = Counter()
         splits: Counter[str] = Counter()
+        mapped: set[str] = set()
         files = 0
         for entry in self._entries():
             digest.update(f"{entry.path}\0{entry.size}\0{entry.stamp}\n".encode())
             for item in self._expand(entry, read=False):
                 files += 1
+                mapped.add(item.mapped)
                 if not item.reason:
                     labels[item.label] += 1
                     splits[item.source_split] += 1
         if not labels:
             raise DataError(
                 f"{self.location} holds no picture in a class folder ({files} files looked at).",
-                "Expected folders named after classes, such as happy/ or train/happy/, or a FER2013 CSV.",
+                "Expected folders named after classes, such as happy/ or train/happy/, or a CSV with columns emotion "
+                "and pixels, separated by commas, semicolons or tabs.",
+            )
+        unused = {name for name, _ in self.names.label_map} - mapped
+        if unused:
+            raise ConfigError(
+                f"label_map names {min(unused)!r}, which no folder or label of {self.location} is called.",
+                f"Found: {', '.join(sorted(labels))}.",
             )
         return Scan(files, digest.hexdigest(), labels, splits)
 
     def _entries(self) -> Iterator[Entry]:
         if self.location.is_dir():
             return folder_entries(self.location)
+        limit = unpack_limit(self.location, self.max_unpacked_gb)
         if is_zip(self.location):
-            return zip_entries(self.location)
+            return zip_entries(self.location, limit)
         if self.location.name.lower().endswith(".csv"):
             return single_entry(self.location)
-        return tar_entries(self.location)
+        return tar_entries(self.location, limit)
 
     def _expand(self, entry: Entry, read: bool) -> Iterator[Item]:
         """Turn one file into its item, or a FER-style CSV into one item per row."""
@@ -117,8 +130,9 @@ class Source:
             return
         with self._damage_named(entry), entry.open() as stream:
             # Files, zip and tar members all come as buffered streams, which can look ahead.
-            if is_fer_csv(stream.peek(4096)[:4096]):  # type: ignore[attr-defined]
-                yield from read_rows(stream, entry.path, self.own)
+            delimiter = fer_delimiter(stream.peek(4096)[:4096])  # type: ignore[attr-defined]
+            if delimiter is not None:
+                yield from read_rows(stream, entry.path, self.names, delimiter)
             else:
                 yield self._file(entry, read, stream)
 
@@ -134,12 +148,12 @@ class Source:
 
     def _file(self, entry: Entry, read: bool, opened: IO[bytes] | None = None) -> Item:
         """Turn a file that is no list of pictures into its item; a tar member is open already if it was looked at."""
-        label, split, reason, detail = label_path(entry.path, self.own)
+        label, split, reason, detail, mapped = label_path(entry.path, self.names)
         if not reason and entry.size > MAX_FILE_BYTES:
             reason, detail = "too_large", f"{entry.size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
         if entry.file is not None:
-            return Item(entry.path, label, split, entry.file, "file", reason, detail)
-        item = Item(entry.path, label, split, reason=reason, detail=detail)
+            return Item(entry.path, label, split, entry.file, "file", reason, detail, mapped)
+        item = Item(entry.path, label, split, reason=reason, detail=detail, mapped=mapped)
         return item if reason or not read else self._with_bytes(item, entry, opened)
 
     def _with_bytes(self, item: Item, entry: Entry, opened: IO[bytes] | None) -> Item:
@@ -156,13 +170,14 @@ class Source:
         return item._replace(payload=data)
 
 
-def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
+def open_source(source: str | Path, names: ClassNames = USUAL_NAMES, max_unpacked_gb: float | None = None) -> Source:
     """Find the source and say how to read it.
 
     Args:
         source: a folder, a zip or tar archive, a FER2013 CSV file, `kaggle:owner/slug`, or imported data sets as
             `merged:data/A+data/B`.
-        own: class names known besides the usual ones.
+        names: which folders and labels mean which class.
+        max_unpacked_gb: most that an archive may unpack to, see `archives.unpack_limit`.
 
     Raises:
         DataError: nothing is there, it is of no known kind, or the download failed.
@@ -173,7 +188,7 @@ def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
 
         return open_merged(given)
     if given.startswith(KAGGLE_PREFIX):
-        return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, tuple(own))
+        return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, names, max_unpacked_gb)
     location = Path(source).expanduser()
     if not location.exists():
         siblings = [item.name for item in location.parent.iterdir()] if location.parent.is_dir() else []
@@ -186,4 +201,4 @@ def open_source(source: str | Path, own: Sequence[str] = ()) -> Source:
             f"source={given} is neither a folder, an archive nor a CSV.",
             f"Read are folders, {', '.join(ARCHIVE_SUFFIXES)} and FER2013's .csv.",
         )
-    return Source(location.resolve(), given, tuple(own))
+    return Source(location.resolve(), given, names, max_unpacked_gb)

@@ -62,6 +62,8 @@ def test_the_command_that_imports_again_names_what_differs_from_the_usual() -> N
     assert import_command(imported(**options)).endswith(
         "-o split=official -o twins=all_pairs -o twin_correlation=0.92 -o 'classes=[bored,sad]'"
     )
+    mapped = import_command(imported(label_map={"smirk": "happy", "bored": None}, max_unpacked_gb=5))
+    assert mapped.endswith("-o 'label_map={smirk: happy, bored: null}' -o max_unpacked_gb=5")
 
 
 def test_a_folder_of_the_data_sets_name_needs_no_command_and_kaggle_keeps_its_address() -> None:

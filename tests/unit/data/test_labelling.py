@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlopsproject.core.classes import resolve_classes
-from mlopsproject.core.errors import DataError
-from mlopsproject.data.labelling import label_path, own_classes
+from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.data.labelling import ClassNames, class_names, label_path, own_classes
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_unknown_class_folder_names_itself_the_known_ones_and_the_nearest() -> N
 def test_own_classes_count_as_known() -> None:
     own = own_classes(["happy", "Bored"])
     assert own == ("bored",)
-    assert label_path("Bored/1.jpg", own).label == "bored"
+    assert label_path("Bored/1.jpg", ClassNames(own)).label == "bored"
     with pytest.raises(DataError, match="bored"):
-        label_path("bord/1.jpg", own)
+        label_path("bord/1.jpg", ClassNames(own))
 
 
 @pytest.mark.parametrize("written", ["very happy", "Very Happy", "very_happy", " very  happy "])
@@ -60,8 +60,43 @@ def test_a_class_of_two_words_is_found_in_every_spelling(written: str) -> None:
     own = own_classes(["happy", written])
     assert own == resolve_classes(["happy", written])[1:] == ("very_happy",)
     for folder in ("very happy", "VERY HAPPY", "Very_happy"):
-        assert label_path(f"train/{folder}/1.jpg", own).label == "very_happy"
-        assert label_path(f"train/{folder}/1.jpg", [written]).label == "very_happy"
+        assert label_path(f"train/{folder}/1.jpg", ClassNames(own)).label == "very_happy"
+        assert label_path(f"train/{folder}/1.jpg", ClassNames((written,))).label == "very_happy"
+
+
+@pytest.mark.parametrize("folder", ["0_angry", "1-angry", "02 Angry", "3.anger", "train/0 - angry", "12__ANGRY"])
+def test_numbers_that_order_folders_are_no_part_of_the_class(folder: str) -> None:
+    assert label_path(f"{folder}/1.jpg").label == "angry"
+
+
+@pytest.mark.parametrize("folder", ["0_bored", "0", "7", "0angry", "v1_angry"])
+def test_a_number_makes_no_class_of_what_is_none(folder: str) -> None:
+    with pytest.raises(DataError, match=rf"'{folder}'"):
+        label_path(f"{folder}/1.jpg")
+
+
+def test_a_class_of_ones_own_may_begin_with_a_number() -> None:
+    names = class_names(["1_star", "5_star"])
+    assert label_path("1_star/1.jpg", names).label == "1_star"
+    assert label_path("0_5_star/1.jpg", names).label == "5_star"
+
+
+def test_a_label_map_renames_and_leaves_out() -> None:
+    names = class_names("seven", {"Smirk": "happiness", "contempt": None})
+    assert label_path("train/smirk/1.jpg", names) == ("happy", "train", "", "", "smirk")
+    left_out = label_path("0_Contemptuous/1.jpg", names)
+    assert (left_out.label, left_out.reason, left_out.mapped) == ("", "label_map", "contempt")
+    assert label_path("sad/1.jpg", names).mapped == ""
+    assert label_path("3-smirk/1.jpg", names)[:1] == ("happy",)
+
+
+@pytest.mark.parametrize(
+    ("label_map", "said"),
+    [({"smirk": "hapy"}, "did you mean 'happy'"), ("smirk", "label_map='smirk'"), ({"a": 3}, "Known")],
+)
+def test_a_label_map_names_classes(label_map: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        class_names("seven", label_map)  # type: ignore[arg-type]
 
 
 @given(st.text(st.characters(blacklist_characters="/"), min_size=1).filter(lambda name: not name.startswith(".")))

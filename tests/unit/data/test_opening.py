@@ -65,7 +65,16 @@ def test_a_changed_folder_is_imported_again_with_the_same_options(
         opened()
     said = [record.message for record in caplog.records if record.name == opening.__name__]
     assert said == ["mine/ has changed: importing it again as data set 'mine', with the same options"]
-    assert recorded()["options"] == before["options"] == {**chosen, "own_classes": []}
+    assert (
+        recorded()["options"]
+        == before["options"]
+        == {
+            **chosen,
+            "own_classes": [],
+            "label_map": None,
+            "max_unpacked_gb": None,
+        }
+    )
     assert recorded()["rows"] == before["rows"] + 1
     assert recorded()["excluded"] == {"tiny": 1, "too_large": 1}
     assert recorded()["splits"]["test"] == before["splits"]["test"]

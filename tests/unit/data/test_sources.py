@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import sys
 import tarfile
+import time
+import tracemalloc
 import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.data import sources
+from mlopsproject.data.labelling import class_names
 from mlopsproject.data.sources import open_source
 
 CSV = "emotion,pixels,Usage\n3,1 2 3 4,Training\n4,1 2 3 4,PublicTest\n"
@@ -235,3 +242,62 @@ def test_kaggle_without_the_package_names_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(DataError, match="extra `kaggle`"):
         open_source("kaggle:msambare/fer2013")
+
+
+def claim(archive: Path, size: int, opener: Callable[..., IO[bytes]] = open) -> None:
+    """Write a tar of one picture whose header claims `size` bytes."""
+    header = tarfile.TarInfo("happy/1.png")
+    header.size = size
+    with opener(archive, "wb") as stream:
+        stream.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+
+
+@pytest.mark.parametrize(("name", "opener"), [("f.tar", open), ("f.tar.gz", gzip.open), ("f.tar.xz", lzma.open)])
+def test_what_a_tar_claims_to_hold_takes_no_time(tmp_path: Path, name: str, opener: Callable[..., IO[bytes]]) -> None:
+    claim(tmp_path / name, 8 * 10**12, opener)
+    began = time.process_time()
+    with pytest.raises(DataError, match=r"is cut off or damaged"):
+        open_source(tmp_path / name).scan()
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_what_a_tar_unpacks_to_is_bounded(tmp_path: Path, opener: Callable[..., IO[bytes]]) -> None:
+    archive = tmp_path / "f.tar.gz"
+    with opener(archive, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
+        for number in range(3):
+            header = tarfile.TarInfo(f"happy/{number}.png")
+            header.size = 8_000_000
+            tar.addfile(header, io.BytesIO(bytes(header.size)))
+    assert open_source(archive, max_unpacked_gb=0.03).scan().files == 3
+    with pytest.raises(DataError, match=r"f\.tar\.gz unpacks to more than 0\.0 GB.*max_unpacked_gb"):
+        open_source(archive, max_unpacked_gb=0.02).scan()
+
+
+def test_a_tar_header_of_many_bytes_is_not_read_into_memory(tmp_path: Path) -> None:
+    archive = tmp_path / "f.tar.gz"
+    header = tarfile.TarInfo("long")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 200_000_000
+    with gzip.open(archive, "wb", 1) as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(header.size + 1024))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"is cut off or damaged \(a header of 200,000,000 bytes\)"):
+        open_source(archive).scan()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_what_a_zip_unpacks_to_is_bounded(tmp_path: Path) -> None:
+    archive = tmp_path / "f.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for number in range(3):
+            packed.writestr(f"happy/{number}.png", bytes(8_000_000))
+    assert open_source(archive, max_unpacked_gb=0.03).scan().files == 3
+    with pytest.raises(DataError, match="max_unpacked_gb"):
+        open_source(archive, max_unpacked_gb=0.02).scan()
+
+
+def test_a_label_map_that_maps_nothing_is_an_error_that_says_what_there_is(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"label_map names 'smirk'.*Found: happy, sad"):
+        open_source(folder, class_names("seven", {"smirk": "happy"})).scan()
