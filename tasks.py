@@ -135,7 +135,10 @@ def promote(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def benchmark(c, override):
-    """Measure speed, size, parity or power (what=train, import, latency, serving, drift …; docs/benchmarks.md)."""
+    """Measure speed, size, parity or power (what=train, import, serving, drift …); fails if a bar is missed."""
+    what = next((text.removeprefix("what=") for text in override if text.startswith("what=")), "train")
+    if what == "train" and not any("data.name=" in text for text in override):
+        _pull(c, "train_data")
     _job(c, "benchmark", override)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from mlopsproject.config import output_folder, run_job, values
 from mlopsproject.core.checks import check_choice
+from mlopsproject.core.errors import UserError
 from mlopsproject.data.benchmark import benchmark_import
 from mlopsproject.evaluation.latency import latency_of_bundle
 
@@ -19,6 +21,10 @@ from mlopsproject.evaluation.latency import latency_of_bundle
 BARS: Final = "bars"
 #: The key of figures that are printed as rows and columns.
 MATRIX: Final = "matrix"
+
+
+class BarMissedError(UserError):
+    """Something is slower, larger or weaker than it should be."""
 
 
 def benchmark(config: DictConfig, output: Path) -> dict[str, Any]:
@@ -170,9 +176,28 @@ def _number(value: Any) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
+def check_bars(figures: Mapping[str, Any]) -> None:
+    """Look whether what was measured is as good as it should be.
+
+    Args:
+        figures: as `benchmark` returns them.
+
+    Raises:
+        BarMissedError: naming each figure that is not.
+    """
+    missed = [
+        f"{name}: {_number(figure['measured'])}, the bar is {figure['bar']}"
+        for name, figure in figures.get(BARS, {}).items()
+        if figure["met"] is False
+    ]
+    if missed:
+        count = "1 bar is" if len(missed) == 1 else f"{len(missed)} bars are"
+        raise BarMissedError(f"{count} missed. {'; '.join(missed)}.", "Other work on this machine may be why.")
+
+
 def main() -> None:
-    """Run from the command line."""
-    run_job("benchmark", lambda config: benchmark(config, output_folder()))
+    """Run from the command line; fails if a bar is missed."""
+    run_job("benchmark", lambda config: check_bars(benchmark(config, output_folder())))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlopsproject.benchmark import BARS, WHAT, BarMissedError, check_bars
+from mlopsproject.benchmark import main as benchmark_main
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.benchmark import benchmark_import, draw_faces, report_import, report_opening
 from mlopsproject.training.benchmark import benchmark_cases
@@ -66,3 +69,26 @@ def test_what_cannot_be_measured_is_refused(case: dict[str, Any], rounds: int, s
 def test_an_import_that_cannot_be_measured_is_refused(key: str, value: int) -> None:
     with pytest.raises(ConfigError, match=rf"^import\.{key}={value} is not possible"):
         benchmark_import(**{key: value})
+
+
+def figure(measured: float | None, met: bool | None) -> dict[str, Any]:
+    return {"measured": measured, "bar": None if met is None else ">= 0.75", "met": met}
+
+
+def test_figures_that_meet_their_bars_or_have_none_pass() -> None:
+    check_bars({"speed": 3.0})
+    check_bars({BARS: {"ratio": figure(0.8, met=True), "shown": figure(0.1, met=None)}})
+
+
+def test_a_missed_bar_is_an_error_that_names_it(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    missed = {BARS: {"ratio": figure(0.7, met=False), "other": figure(None, met=False), "third": figure(1.0, met=True)}}
+    with pytest.raises(BarMissedError, match=r"^2 bars are missed\. ratio: 0\.70, the bar is >= 0\.75; other: -, "):
+        check_bars(missed)
+    monkeypatch.setitem(WHAT, "latency", lambda settings: missed)
+    monkeypatch.setattr(sys, "argv", ["benchmark", "what=latency"])
+    with pytest.raises(SystemExit) as left:
+        benchmark_main()
+    assert left.value.code == 1
+    said = capsys.readouterr()
+    assert "missed" in said.out
+    assert "error: 2 bars are missed." in said.err
