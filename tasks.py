@@ -9,13 +9,18 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from invoke import Context, Exit, task
 
-OVERRIDES = {"override": "a config override, key=value; repeat for more (see configs/)"}
+if hasattr(signal, "SIGPIPE"):
+    # End quietly, as other programs do, when nobody reads the output any more: `… | head`.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+OVERRIDES = {"override": "a config override, key=value; repeat for more. Its keys: uv run mlopsproject TASK --help"}
 PYTHON = shlex.quote(sys.executable)
 #: One Dockerfile each.
 IMAGES = ("api", "frontend", "evaluate", "drift", "train")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mlopsproject import __version__
+from mlopsproject.core.processes import end_at_closed_pipe
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ def main() -> int:
         The exit code: 2 for an unknown job, 1 if a package that the job needs is not installed; jobs leave with their
         own.
     """
-    options = _parser().parse_args()
-    return _run(options.job, options.arguments)
+    with end_at_closed_pipe():
+        options = _parser().parse_args()
+        return _run(options.job, options.arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,7 @@ from rich.logging import RichHandler
 
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import ConfigError, UserError
+from mlopsproject.core.processes import end_at_closed_pipe
 from mlopsproject.overrides import check_added, check_kinds, config_folder, defaults, explain, quoted
 
 #: Advice of libraries that does not apply here, or that a user cannot act on.
@@ -135,18 +136,24 @@ def output_folder() -> Path:
 def run_job(job: str, task: Task) -> None:
     """Run a job from the command line: `python -m mlopsproject.<job> key=value …`.
 
-    A `UserError` is printed in one line and exits with 1, without a traceback, Ctrl-C exits with 130 and SIGTERM with
-    143; any other exception is a bug and keeps its traceback. An integer that the task returns is the exit code.
+    `--help` prints the job's keys. A `UserError` is printed in one line and exits with 1, without a traceback, Ctrl-C
+    exits with 130 and SIGTERM with 143; any other exception is a bug and keeps its traceback. An integer that the task
+    returns is the exit code.
     """
     set_up_logging()
     # By default the first process of a container, which a job is there, ignores it.
     signal.signal(signal.SIGTERM, _leave)
     if not _is_sweep(sys.argv):
         sys.argv[1:] = [quoted(text) for text in sys.argv[1:]]
-    with _one_line_errors():
+    with end_at_closed_pipe(), _one_line_errors():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            from mlopsproject.config_help import print_help
+
+            print_help(job)
+            sys.exit(0)
         _check_overrides(job)
         code = _run_with_hydra(job, task)
-    sys.exit(code)
+        sys.exit(code)
 
 
 def _leave(number: int, _: object) -> NoReturn:

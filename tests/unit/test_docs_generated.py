@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.docs_hooks import config_reference, generate, http_reference, model_cards, settings_reference
 
+from mlopsproject import config_help
 from mlopsproject.overrides import config_folder
 
 JOBS = sorted(path.stem for path in config_folder().glob("*.yaml") if path.stem != "job")
@@ -63,7 +64,7 @@ def test_a_comment_goes_on_below_and_ends_at_the_next_key_or_an_empty_line(tmp_p
         "d: 1\n",
         encoding="utf-8",
     )
-    assert config_reference.explanations(file) == {"a": "first, and on", "b": "of the group", "b.c": "inside", "d": ""}
+    assert config_help.explanations(file) == {"a": "first, and on", "b": "of the group", "b.c": "inside", "d": ""}
     assert config_reference.head(file) == "Of the file."
 
 

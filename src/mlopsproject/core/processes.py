@@ -1,9 +1,10 @@
-"""What the processes have in common that work for another one."""
+"""Starting processes, and ending them with the process that started them or with the reader of their output."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,29 @@ def main_module_hidden() -> Iterator[None]:
             yield
         finally:
             main.__dict__.update(saved)
+
+
+@contextmanager
+def end_at_closed_pipe() -> Iterator[None]:
+    """Leave without a traceback, as after SIGPIPE, when nobody reads standard output any more: `… | head`."""
+    try:
+        try:
+            yield
+        finally:
+            # What is still held back would otherwise fail when Python ends, where nothing can be done about it.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_no_reader(sys.stdout.fileno()):
+            # Another pipe, or a socket.
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
+
+
+def _has_no_reader(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def end_with_parent() -> None:
