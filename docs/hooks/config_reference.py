@@ -9,7 +9,7 @@ from typing import Final
 from markdown_tables import table
 
 from mlopsproject.config_help import Group, Row, file_of, groups, head, leaves, others, rows, written
-from mlopsproject.overrides import config_folder
+from mlopsproject.overrides import choices, config_folder
 
 JOBS: Final = (
     "import_data",
@@ -71,8 +71,8 @@ def experiments() -> str:
     """Tables of the experiments and of the debugging runs."""
     parts = ["## Experiments and debugging\n"]
     for group in ("experiment", "debug"):
-        files = sorted((config_folder() / group).glob("*.yaml"))
-        parts.append(table(["`train` with", "what"], [[f"`{group}={file.stem}`", head(file)] for file in files]))
+        rows = [[f"`{group}={name}`", head(file)] for name, file in choices(config_folder() / group).items()]
+        parts.append(table(["`train` with", "what"], rows))
     return "\n".join(parts)
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from mlopsproject.__main__ import JOBS
 from mlopsproject.config import load_config, values
 from mlopsproject.core.commands import job_command
-from mlopsproject.overrides import config_folder
+from mlopsproject.overrides import choices, config_folder
 
 #: Columns that a comment may begin before the one that it continues.
 _SLACK: Final = 1
@@ -79,7 +79,7 @@ def print_help(job: str) -> None:
     for name in open_groups(job):
         console.print(Text(f"\n{name}=NAME", style="bold"), end="")
         console.print(", none by default:")
-        console.print(_choice_table(sorted((folder / name).glob("*.yaml"))))
+        console.print(_choice_table(choices(folder / name)))
     console.print(
         f"\nOf Hydra, after `mlopsproject {name}`: --cfg job shows the config, -m runs it per value of key=a,b."
     )
@@ -208,12 +208,12 @@ def _key_table(title: str, found: tuple[Row, ...]) -> Table:
     return table
 
 
-def _choice_table(files: list[Path]) -> Table:
+def _choice_table(files: Mapping[str, Path]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for file in files:
-        table.add_row(f"  {file.stem}", head(file))
+    for name, file in files.items():
+        table.add_row(f"  {name}", head(file))
     return table
 
 

@@ -30,6 +30,12 @@ def config_folder() -> Path:
     raise ConfigError("no configs/ folder found.", "Install the package again, or run from the project's folder.")
 
 
+def choices(group: Path) -> dict[str, Path]:
+    """The files of a config group by what is written for them on the command line, such as `teachers/large`."""
+    files = sorted(group.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
+    return {path.relative_to(group).with_suffix("").as_posix(): path for path in files}
+
+
 @cache
 def defaults(job: str, folder: Path) -> DictConfig:
     """A job's config without overrides."""
@@ -53,9 +59,9 @@ def explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
         value = text.partition("=")[2]
         folder = config_folder() / key.lstrip("+~")
         if folder.is_dir():
-            choices = sorted(path.stem for path in folder.glob("*.yaml"))
-            if value not in choices:
-                hint = nearest(value, choices) or f"choose one of {', '.join(choices)}."
+            known_choices = choices(folder)
+            if value not in known_choices:
+                hint = nearest(value, known_choices) or f"choose one of {', '.join(known_choices)}."
                 return ConfigError(f"{key}={value} does not exist;", hint)
             continue
         if text.startswith(("+", "~", "hydra")):

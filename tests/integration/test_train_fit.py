@@ -11,6 +11,7 @@ import torch
 
 from mlopsproject.core.errors import BundleError, ConfigError
 from mlopsproject.data.dataset import load_dataset
+from mlopsproject.overrides import choices, config_folder
 from mlopsproject.training.augment import scramble
 from mlopsproject.training.checkpoints import load_module
 from mlopsproject.training.module import ExpressionModule
@@ -119,7 +120,7 @@ def test_the_debug_group_trains_two_epochs_of_three_batches(run_fit: Fit, small_
     assert fitted.checkpoint()["global_step"] == 6
 
 
-EXPERIMENTS = sorted(path.stem for path in Path(__file__).parents[2].joinpath("configs/experiment").glob("*.yaml"))
+EXPERIMENTS = choices(config_folder() / "experiment")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

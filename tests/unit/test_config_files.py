@@ -12,6 +12,7 @@ from mlopsproject.config import config_folder, load_config, values
 from mlopsproject.core.classes import resolve_classes
 from mlopsproject.core.errors import ConfigError, UserError
 from mlopsproject.data.opening import input_spec
+from mlopsproject.overrides import choices
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import ExportSettings
 from mlopsproject.training.factory import build_network
@@ -23,9 +24,12 @@ FOLDER = config_folder()
 JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "job")
 #: Groups of other jobs than training.
 OTHER_GROUPS = ("detect", "decay", "gate")
-CHOICES = sorted(
-    f"{path.parent.name}={path.stem}" for path in FOLDER.glob("*/*.yaml") if path.parent.name not in OTHER_GROUPS
-)
+CHOICES = [
+    f"{group.name}={name}"
+    for group in sorted(FOLDER.iterdir())
+    if group.is_dir() and group.name not in OTHER_GROUPS
+    for name in choices(group)
+]
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -64,7 +68,7 @@ def test_adam_brings_its_own_learning_rate_which_the_command_line_overrides() ->
 
 
 def test_debug_wins_over_an_experiment() -> None:
-    experiment = min(path.stem for path in FOLDER.joinpath("experiment").glob("*.yaml"))
+    experiment = min(choices(FOLDER / "experiment"))
     assert load_config("train", [f"experiment={experiment}", "debug=smoke"]).epochs == 2
 
 
@@ -195,3 +199,18 @@ def test_an_input_that_no_network_can_have_names_its_key(
 
 def test_one_mean_serves_all_channels(settings: dict[str, Any]) -> None:
     assert input_spec({**settings["data"], "channels": 3}).mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("experiment", choices(FOLDER / "experiment"))
+def test_an_experiment_changes_the_run_and_names_its_bundle(experiment: str) -> None:
+    chosen = load_config("train", [f"experiment={experiment}"])
+    assert "experiment" not in chosen
+    assert chosen.bundle_name
+    assert chosen != load_config("train")
+
+
+def test_teachers_and_initial_weights_come_from_other_experiments() -> None:
+    experiments = [load_config("train", [f"experiment={name}"]) for name in choices(FOLDER / "experiment")]
+    made = {each.store.alias for each in experiments}
+    for each in experiments:
+        assert {*each.distill.teachers, each.model.init_from} - {None} <= made - {each.store.alias}

@@ -18,7 +18,9 @@ from mlopsproject.data.manifest import read_import
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.monitoring.comparison import Comparison
 
-_EXPERIMENT: Final = re.compile(r"\bexperiment=(?P<name>\w+)")
+_EXPERIMENT: Final = re.compile(r"\bexperiment=(?P<name>[\w/]+)")
+#: Experiments of shipped bundles that had other names when these were trained.
+_RENAMED: Final = {"fer2013_fine_five_all": "fer2013_five", "fer2013_fine_seven_all": "fer2013_seven"}
 STEPS: Final = ("check", "merge", "train", "compare", "promote")
 
 
@@ -69,7 +71,7 @@ def recipe(settings: Mapping[str, Any], production: ModelSpec) -> list[str]:
                 f"train.experiment= is missing: {production.name} does not say by which it was trained.",
                 "Name the recipe, as in: -o train.experiment=sample",
             )
-        wanted["experiment"] = trained_by["name"]
+        wanted["experiment"] = _RENAMED.get(trained_by["name"], trained_by["name"])
     found = [f"{key}={value}" for key, value in wanted.items() if value is not None]
     load_config("train", found)
     return found
