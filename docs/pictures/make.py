@@ -25,7 +25,7 @@ IMAGES: Final = Path(__file__).parents[1] / "images"
 LARGEST: Final = 200_000
 #: How many colours a picture may keep, tried in turn until it is small enough.
 _COLOURS: Final = (256, 128, 64, 32)
-#: Each draws a PNG, in a folder of its own.
+#: Each draws a PNG, in a folder of its own; the diagram is an SVG.
 PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
     "architecture": draw_architecture,
     "sample_faces": show_sample_faces,
@@ -51,10 +51,11 @@ def main() -> int:
         parser.error(f"no picture {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
     for name in names or PICTURES:
         with tempfile.TemporaryDirectory() as folder:
-            drawn = Path(folder) / "picture.png"
+            target = IMAGES / f"{name}.{'svg' if name == 'architecture' else 'png'}"
+            drawn = Path(folder) / f"picture{target.suffix}"
             PICTURES[name](drawn, Path(folder))
-            size = _save_small(drawn, IMAGES / f"{name}.png")
-        sys.stdout.write(f"docs/images/{name}.png: {size // 1000} kB\n")
+            size = _save_small(drawn, target)
+        sys.stdout.write(f"docs/images/{target.name}: {size // 1000} kB\n")
     return 0
 
 

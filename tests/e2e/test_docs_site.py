@@ -23,6 +23,10 @@ TOO_WIDE = """() => [...document.querySelectorAll('.md-content *')]
     .filter(part => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .filter(part => !part.closest('.md-typeset__scrollwrap, .md-typeset__table, pre, .highlight, .tabbed-labels'))
     .map(part => part.tagName + ': ' + part.textContent.trim().slice(0, 60))"""
+#: Code of which not everything can be seen.
+CUT_OFF = """() => [...document.querySelectorAll('.md-content pre > code')]
+    .filter(code => code.scrollWidth > code.clientWidth + 1)
+    .map(code => code.textContent.trim().slice(0, 60))"""
 #: How far text and what is behind it differ, as the contrast ratio of WCAG 2.
 CONTRAST = """() => {
     const parts = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -108,6 +112,7 @@ def test_every_page_fits_the_screen_can_be_read_and_needs_no_other_machine(
             open_page(page, f"{address}/{path}")
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
             assert page.evaluate(TOO_WIDE) == [], path
+            assert page.evaluate(CUT_OFF) == [], path
             assert page.evaluate(CONTRAST) > 4.5, path
     assert errors == []
 
