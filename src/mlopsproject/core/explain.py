@@ -21,7 +21,8 @@ def occlusion_map(
     """Explain the answer to one face (Zeiler and Fergus 2014).
 
     A patch of two by two cells of a grid is covered with the face's mean, at every place. A cell's value is the mean
-    loss over the patches that cover it.
+    loss over the patches that cover it. The loss is of log-odds, `log(p / (1 - p))`: a probability near 1 hardly moves
+    whatever is covered.
 
     Args:
         predictor: the model.
@@ -29,8 +30,8 @@ def occlusion_map(
         grid: cells along each side, at least 2.
 
     Returns:
-        The answer, and float64 `[grid, grid]` from the upper left corner: the probability that the answer's class
-        loses when the cell is covered; negative where the class gains.
+        The answer, and float64 `[grid, grid]` from the upper left corner: the calibrated log-odds that the answer's
+        class loses when the cell is covered; negative where the class gains. A loss of 1 divides its odds by e.
     """
     size = pixels.shape[1]
     cells = np.linspace(0, size, grid + 1).round().astype(int)
@@ -40,11 +41,16 @@ def occlusion_map(
     for picture, (row, column) in zip(covered[1:], places, strict=True):
         picture[:, cells[row] : cells[row + 2], cells[column] : cells[column + 2]] = mean
     logits, _ = predictor.logits(covered, batch_size=max(1, _PIXELS // size**2))
-    probabilities = predictor.probabilities(logits)
-    best = int(probabilities[0].argmax())
-    losses = probabilities[0, best] - probabilities[1:, best]
+    log_odds = _log_odds(logits.astype(np.float64) / predictor.temperature, int(logits[0].argmax()))
+    losses = log_odds[0] - log_odds[1:]
     total, times = np.zeros((grid, grid)), np.zeros((grid, grid))
     for loss, (row, column) in zip(losses, places, strict=True):
         total[row : row + 2, column : column + 2] += loss
         times[row : row + 2, column : column + 2] += 1
-    return predictor.prediction(probabilities[0]), total / times
+    return predictor.prediction(predictor.probabilities(logits[:1])[0]), total / times
+
+
+def _log_odds(logits: NDArray[np.float64], label: int) -> NDArray[np.float64]:
+    """Log-odds of one class against all others, float64 `[N]`, from logits `[N, K]`; exact where it rounds to 1."""
+    others = np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1)
+    return np.asarray(logits[:, label] - others)

@@ -106,14 +106,17 @@ class UrlRequest(BaseModel):
 
 
 class ExplainResponse(BaseModel):
-    """Which parts of a face the answer rests on: the class's probability lost when a patch is covered."""
+    """Which parts of a face the answer rests on: the class's log-odds lost when a part is covered."""
 
     request_id: str
     model_version: str
     predicted_emotion: str
     confidence: Probability
     box: Box | None = Field(description="the part of the picture that the map lies over; null for all of it")
-    heatmap: list[list[float]] = Field(description="rows from the top, probability lost, may be negative")
+    heatmap: list[list[float]] = Field(
+        description="rows from the top; calibrated log-odds, log(p / (1 - p)), that the class loses when the cell is "
+        "covered: a loss of 1 divides its odds by e; negative where it gains"
+    )
 
 
 class FeedbackRequest(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,10 @@ def pixels(predictor, smooth_picture):
     return load_input(smooth_picture(seed=3), predictor.spec.input)
 
 
+def log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
 def test_the_answer_is_the_predictors(predictor, pixels):
     prediction, heat = occlusion_map(predictor, pixels)
     (expected,) = predictor.predict_inputs(pixels[None])
@@ -33,8 +39,19 @@ def test_a_corner_loses_what_the_one_patch_over_it_takes(predictor, pixels):
     covered = pixels.copy()
     covered[:, :16, :16] = round(float(pixels.mean()))
     (without,) = predictor.predict_inputs(covered[None])
-    loss = prediction.confidence - without.probabilities[prediction.label]
-    assert heat[0, 0] == pytest.approx(loss, abs=1e-6)
+    loss = log_odds(prediction.confidence) - log_odds(without.probabilities[prediction.label])
+    assert heat[0, 0] == pytest.approx(loss, abs=1e-5)
+
+
+def test_an_answer_whose_probability_is_1_has_a_map_as_well(tiny_bundle, pixels, monkeypatch):
+    predictor = Predictor(tiny_bundle, "fp32")
+    _, expected = occlusion_map(predictor, pixels)
+    run = predictor.logits
+    monkeypatch.setattr(predictor, "logits", lambda *args, **options: (100 * run(*args, **options)[0], None))
+    prediction, heat = occlusion_map(predictor, pixels)
+    assert prediction.confidence == 1
+    assert np.isfinite(heat).all()
+    assert np.ptp(heat) > 10 * np.ptp(expected)
 
 
 def test_covering_a_flat_picture_changes_nothing(predictor):

@@ -23,7 +23,7 @@ router = APIRouter(tags=["predict"])
     summary="Show what an answer rests on",
 )
 async def explain(request: Request, service: TheService, info: Info) -> Response:
-    """Cover parts of the largest face and say how much of its probability the answer loses.
+    """Cover parts of the largest face and say how much of its log-odds the answer loses.
 
     The map lies over `box`, the square around the face that the network saw. Explanations are not logged.
     """
