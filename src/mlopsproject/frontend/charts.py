@@ -55,12 +55,13 @@ def probabilities(
     return chart
 
 
-def counts(classes: Sequence[ClassCount], palette: Palette) -> alt.LayerChart:
+def counts(classes: Sequence[ClassCount], palette: Palette, *, legend: bool = True) -> alt.LayerChart:
     """Answers by class, the uncertain ones apart.
 
     Args:
         classes: in the order to show.
         palette: colours.
+        legend: say which colour is which kind of answer.
     """
     rows = pd.DataFrame(
         [
@@ -76,7 +77,13 @@ def counts(classes: Sequence[ClassCount], palette: Palette) -> alt.LayerChart:
     bars = (
         alt.Chart(rows)
         .mark_bar(height=18)
-        .encode(y=y, x=x, color=kind_colour(palette), order="order:Q", tooltip=["expression:N", "kind:N", "count:Q"])
+        .encode(
+            y=y,
+            x=x,
+            color=kind_colour(palette, "top" if legend else None),
+            order="order:Q",
+            tooltip=["expression:N", "kind:N", "count:Q"],
+        )
     )
     labels = (
         alt.Chart(totals)
@@ -85,7 +92,7 @@ def counts(classes: Sequence[ClassCount], palette: Palette) -> alt.LayerChart:
     )
     chart: alt.LayerChart = (
         alt.layer(bars, labels)
-        .properties(height=_BAR * len(totals) + 40, padding=PADDING)
+        .properties(height=_BAR * len(totals) + 40 * legend, padding=PADDING)
         .configure_view(strokeWidth=0)
     )
     return chart
@@ -110,12 +117,12 @@ def _kinds(count: int, uncertain: int) -> list[tuple[str, int]]:
     return [("answered", count - uncertain), ("uncertain", uncertain)]
 
 
-def kind_colour(palette: Palette, orient: Literal["top", "bottom"] = "top") -> alt.Color:
+def kind_colour(palette: Palette, orient: Literal["top", "bottom"] | None = "top") -> alt.Color:
     """Colours of the column `kind`, answers and uncertain ones.
 
     Args:
         palette: colours.
-        orient: where the legend stands.
+        orient: where the legend stands; `None` leaves it out.
     """
     scale = alt.Scale(domain=["answered", "uncertain"], range=[palette.strong, palette.doubt])
-    return alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None, orient=orient))
+    return alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None, orient=orient) if orient else None)

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from mlopsproject.core.schemas import Box
+from mlopsproject.frontend.heat_map import AGAINST, FOR, HeatMap
 from mlopsproject.frontend.pictures import Picture
 
 _NAME = "mlopsproject_picture"
@@ -33,15 +34,17 @@ class FaceFrame:
 
 @dataclass(frozen=True)
 class Heat:
-    """A heat map to lay over the picture.
+    """A heat map to lay over the picture, with a legend below, and the face enlarged if it is small.
 
     Attributes:
-        source: from `pictures.heat_layer`.
+        heat_map: as drawn.
         box: the part that it lies over; all of the picture if there is none.
+        expression: that the map is about.
     """
 
-    source: str
+    heat_map: HeatMap
     box: Box | None
+    expression: str
 
 
 def show(
@@ -65,7 +68,9 @@ def show(
         if on_choose is not None and isinstance(index, int) and 0 <= index < len(faces):
             on_choose(index)
 
-    st.components.v2.component(_NAME, html=_asset("picture.html"), css=_asset("picture.css"), js=_asset("picture.js"))(
+    # A component has one script; a module of it can be part of no other file.
+    script = f"{_asset('place_tags.js')}\n{_asset('picture.js')}"
+    st.components.v2.component(_NAME, html=_asset("picture.html"), css=_asset("picture.css"), js=script)(
         key=key, data=_data(picture, faces, heat), on_face_change=choose
     )
 
@@ -75,10 +80,20 @@ def _data(picture: Picture, faces: Sequence[FaceFrame], heat: Heat | None) -> di
         "source": picture.source,
         "size": picture.size,
         "alt": "The picture that was recognised",
+        "enlarged": "The face, enlarged",
         "missing": "The browser cannot show this picture. The answer is not affected.",
         "faces": [{"box": face.box, "name": face.name, "chosen": face.chosen} for face in faces],
-        "heat": None if heat is None else {"source": heat.source, "box": heat.box},
+        "heat": None if heat is None else _heat_data(heat),
     }
+
+
+def _heat_data(heat: Heat) -> dict[str, Any]:
+    ends = {
+        "against": (AGAINST, f"Speaks against {heat.expression}"),
+        "for": (FOR, f"Speaks for {heat.expression}"),
+    }
+    legend = {end: {"colour": f"rgb{colour}", "words": words} for end, (colour, words) in ends.items()}
+    return {"source": heat.heat_map.source, "box": heat.box, **legend}
 
 
 @cache

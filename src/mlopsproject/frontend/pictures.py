@@ -1,18 +1,15 @@
-"""Pictures as the page shows them: what a person gave, upright and small, and heat maps to lay over them."""
+"""Pictures as the page shows them: what a person gave, upright and small."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 import httpx
-import numpy as np
 from PIL import Image
 
 from mlopsproject.core.cheap_pictures import is_cheap
@@ -20,14 +17,9 @@ from mlopsproject.core.errors import ImageError
 from mlopsproject.core.helpers import NARROW, Helpers
 from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 
-#: Longer side of a picture as shown, in pixels.
-_SHOWN_SIDE: Final = 1280
-#: Side of a heat map as shown, in pixels.
-_HEAT_SIDE: Final = 256
-#: Colours of what speaks for an answer and against it.
-_FOR, _AGAINST = (224, 89, 20), (38, 110, 200)
-#: Losses below this are faint, however small the others are.
-_LEAST_SCALE: Final = 0.05
+#: Longer side, in pixels, and quality of a picture as shown, and in a table.
+_SHOWN_SIDE, _SHOWN_QUALITY = 1280, 88
+_THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 70
 
 
 @dataclass(frozen=True)
@@ -54,10 +46,7 @@ def from_content(content: bytes) -> Picture:
         content: of the file, or of the camera's shot.
     """
     key = hashlib.sha256(content).hexdigest()
-    try:
-        shown, size = _shrink(content) if is_cheap(content) else _helpers().run(_shrink, content)
-    except (ImageError, BrokenProcessPool):  # the API says what is wrong with it
-        return Picture(key, content, "", None)
+    shown, size = _shown(content, _SHOWN_SIDE, _SHOWN_QUALITY)
     return Picture(key, content, shown, size)
 
 
@@ -79,27 +68,28 @@ def from_address(address: str) -> Picture:
     return Picture(hashlib.sha256(str(url).encode()).hexdigest(), None, str(url), None)
 
 
-def heat_layer(losses: Sequence[Sequence[float]]) -> str:
-    """Draw a heat map that lets the face shine through.
+def thumbnail(content: bytes) -> str:
+    """A picture for a row of a table.
 
     Args:
-        losses: of `/explain`: rows from the top, the probability that is lost when a cell is covered.
+        content: of the file.
 
     Returns:
-        A `data:` URL; warm where the answer rests, blue where the face speaks against it.
-
-    Raises:
-        ValueError: if the rows are empty or differ in length.
+        A `data:` URL of some kilobytes at most; empty if the file cannot be shown.
     """
-    if not losses or not losses[0] or any(len(row) != len(losses[0]) for row in losses):
-        raise ValueError("The service sent no heat map that can be drawn.")
-    values = np.nan_to_num(np.array(losses, dtype=np.float64))
-    strength = np.abs(values) / max(_LEAST_SCALE, float(np.abs(values).max()))
-    colours = np.where(values[:, :, None] > 0, np.array(_FOR), np.array(_AGAINST))
-    layer = np.dstack([colours, strength * 215]).round().astype(np.uint8)
-    # Colours of faint cells must not bleed into strong ones: Pillow weighs them by their opacity in this mode.
-    smooth = Image.fromarray(layer, "RGBA").convert("RGBa").resize((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BICUBIC)
-    return _data_url(smooth.convert("RGBA"))
+    return _shown(content, _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY)[0]
+
+
+def data_url(image: Image.Image, quality: int = 88) -> str:
+    """A picture as WebP in a `data:` URL.
+
+    Args:
+        image: to write.
+        quality: of WebP, 0-100.
+    """
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=quality)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 @cache
@@ -107,15 +97,19 @@ def _helpers() -> Helpers:
     return Helpers(1, NARROW)
 
 
-def _shrink(content: bytes) -> tuple[str, tuple[int, int]]:
-    """The picture as a `data:` URL, upright and no larger than shown, and its size before."""
-    image = decode_image(content, min_jpeg_side=_SHOWN_SIDE, formats=WEB_FORMATS)
+def _shown(content: bytes, side: int, quality: int) -> tuple[str, tuple[int, int] | None]:
+    """As `_shrink`, of whatever the file holds: empty, and no size, if that is no picture."""
+    try:
+        if is_cheap(content):
+            return _shrink(content, side, quality)
+        return _helpers().run(_shrink, content, side, quality)
+    except (ImageError, BrokenProcessPool):  # the API says what is wrong with it
+        return "", None
+
+
+def _shrink(content: bytes, side: int, quality: int) -> tuple[str, tuple[int, int]]:
+    """The picture as a `data:` URL, upright and no longer than `side` pixels, and its size before."""
+    image = decode_image(content, min_jpeg_side=side, formats=WEB_FORMATS)
     size: tuple[int, int] = image.info["original_size"]
-    image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
-    return _data_url(image), size
-
-
-def _data_url(image: Image.Image) -> str:
-    stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=88)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return data_url(image, quality), size

@@ -72,6 +72,25 @@ def test_of_several_faces_the_largest_is_shown_first_and_each_can_be_chosen(api,
     assert len(api.of("/predict/")) == 1
 
 
+def test_a_picture_of_many_faces_is_summed_up_above_the_answer_to_one(api, open_page, png):
+    shown = [("happy", 0.9), ("sad", 0.9), ("happy", 0.8), ("fear", 0.4)]
+    faces = [face(*each, number=number, box=[40 * number, 0, 30, 30]) for number, each in enumerate(shown)]
+    api.says["POST /predict/"] = Answer(picture(*faces))
+    page = give(open_page(), ("many.png", png))
+    assert "4 faces: 2 happy, 1 sad, 1 uncertain." in words(page)
+    assert charts(page) == 2
+    text = words(page)
+    assert text.index("4 faces:") < text.index("## happy")
+
+
+def test_two_faces_are_summed_up_in_a_sentence_and_one_is_not(api, open_page, png):
+    assert "1 face" not in words(give(open_page(), ("one.png", png)))
+    api.says["POST /predict/"] = Answer(picture(face(box=[0, 0, 9, 9]), face("sad", number=2, box=[9, 0, 9, 9])))
+    page = give(open_page(), ("two.png", png))
+    assert "2 faces: 1 happy, 1 sad." in words(page)
+    assert charts(page) == 1
+
+
 def test_feedback_is_sent_once_and_thanked_for(api, open_page, png):
     page = give(open_page(), ("face.png", png))
     button(page, "happy, I agree").click().run()
@@ -117,7 +136,7 @@ def test_the_heat_map_is_asked_for_on_demand_and_once(api, open_page, png):
     assert not api.of("/explain")
     page.toggle[0].set_value(True).run()
     page.run()
-    assert "Warm: covering this part costs happy up to 50.0 % of probability." in words(page)
+    assert "covering the most orange one divides the odds of happy by 1.6." in words(page)
     (request,) = api.of("/explain")
     assert request.form["boxes"] == b"[[10, 10, 40, 40]]"
 
@@ -129,6 +148,22 @@ def test_a_heat_map_that_fails_leaves_the_answer(api, open_page, png):
     assert "Too much work." in words(page)
     assert "## happy" in words(page)
     assert button(page, "Try again")
+
+
+def test_a_picture_without_structure_is_told_instead_of_an_empty_map(api, open_page, png):
+    api.says["POST /explain"] = Answer({**api.says["POST /explain"].body, "heatmap": [[1e-7, 0.0], [0.0, -1e-7]]})
+    page = give(open_page(), ("gray.png", png))
+    page.toggle[0].set_value(True).run()
+    assert "No part of this picture matters more than another" in page.info[0].value
+    assert "orange" not in words(page)
+
+
+def test_a_map_in_which_nothing_speaks_for_the_answer_names_no_orange_part(api, open_page, png):
+    api.says["POST /explain"] = Answer({**api.says["POST /explain"].body, "heatmap": [[-0.5, -0.1], [0.0, -0.2]]})
+    page = give(open_page(), ("face.png", png))
+    page.toggle[0].set_value(True).run()
+    assert "Colours are relative to the part that matters most in this face." in words(page)
+    assert "orange" not in words(page)
 
 
 def test_a_heat_map_without_rows_is_told_and_leaves_the_answer(api, open_page, png):

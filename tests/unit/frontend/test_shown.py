@@ -13,7 +13,7 @@ from PIL import Image
 
 from mlopsproject.frontend.charts import percent
 from mlopsproject.frontend.parts import plain
-from mlopsproject.frontend.pictures import from_address, from_content, heat_layer
+from mlopsproject.frontend.pictures import from_address, from_content, thumbnail
 
 
 def shown(source: str) -> Image.Image:
@@ -66,19 +66,17 @@ def test_a_web_address_is_left_to_the_service():
     assert (picture.source, picture.content) == ("https://example.org/a.jpg", None)
 
 
-def test_a_heat_map_is_warm_where_the_answer_rests_and_blue_where_it_does_not():
-    pixels = np.asarray(shown(heat_layer([[0.4, 0.0], [0.0, -0.4]])).convert("RGBA")).astype(int)
-    warm, cold = pixels[20, 20], pixels[-20, -20]
-    assert warm[0] > warm[2]
-    assert cold[2] > cold[0]
-    assert min(warm[3], cold[3]) > 150
-    assert pixels[20, -20, 3] < 40
+def test_a_thumbnail_is_small_whatever_the_picture(encode):
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    for content in (encode(noise), encode(noise, "JPEG"), encode(noise[:40, :50])):
+        source = thumbnail(content)
+        assert max(shown(source).size) <= 96
+        assert len(source) < 16_000
 
 
-@pytest.mark.parametrize("losses", [[], [[]], [[0.1], [0.1, 0.2]]])
-def test_a_heat_map_of_another_shape_is_refused(losses):
-    with pytest.raises(ValueError, match="no heat map"):
-        heat_layer(losses)
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_what_is_no_picture_has_no_thumbnail(content):
+    assert thumbnail(content) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 // Shows a picture with its faces. Everything that comes from outside is set as an attribute or as text.
 const TALLEST = 480; // pixels
+const SMALL = 160; // pixels of a face as shown, below which its heat map is shown enlarged as well
 const percent = (part, whole) => `${(100 * part) / whole}%`;
 
 function place(element, [x, y, width, height], size) {
@@ -9,11 +10,81 @@ function place(element, [x, y, width, height], size) {
   element.style.height = percent(height, size[1]);
 }
 
+function picture(className, source, box, size, alt = "") {
+  const image = document.createElement("img");
+  image.className = className;
+  image.alt = alt;
+  image.src = source;
+  place(image, box, size);
+  return image;
+}
+
+// The face under the heat map, to fill a square: box is the part of the picture that the map lies over.
+function closeUp(source, alt, heat, [x, y, width, height], size) {
+  return [
+    picture("enlarged", source, [-x, -y, ...size], [width, height], alt),
+    picture("heat", heat.source, [0, 0, 1, 1], [1, 1]),
+  ];
+}
+
+function legend(heat) {
+  const scale = document.createElement("span");
+  scale.className = "scale";
+  scale.style.background = `linear-gradient(to right, ${heat.against.colour}, transparent, ${heat.for.colour})`;
+  const [against, speaksFor] = [heat.against, heat.for].map((end) => {
+    const words = document.createElement("span");
+    words.textContent = end.words;
+    return words;
+  });
+  return [against, scale, speaksFor];
+}
+
+function faceBox(face, size, choose) {
+  const box = document.createElement("button");
+  box.type = "button";
+  box.className = face.chosen ? "face chosen" : "face";
+  box.setAttribute("aria-label", face.name);
+  place(box, face.box, size);
+  if (choose) box.onclick = choose;
+  else box.disabled = true;
+  return box;
+}
+
+// A click on the tag is a click on the face; screen readers have the face's name and need no number.
+function numberTag(number, face, choose) {
+  const tag = document.createElement("span");
+  tag.className = face.chosen ? "tag chosen" : "tag";
+  tag.setAttribute("aria-hidden", "true");
+  tag.textContent = String(number);
+  tag.onclick = choose;
+  return tag;
+}
+
+// What depends on how large the picture is shown: sizes of frames and digits, and then where the tags have room.
+function fit(frame, faces, boxes, tags, size) {
+  const shown = [frame.clientWidth, frame.clientHeight];
+  if (!shown[0] || !shown[1]) return;
+  const scale = shown[0] / size[0];
+  frame.style.setProperty("--tag", `${Math.min(Math.max(0.032 * Math.sqrt(shown[0] * shown[1]), 11), 18)}px`);
+  const places = faces.map((face) => face.box.map((value) => value * scale));
+  boxes.forEach((box, index) => {
+    const line = Math.min(Math.max(0.05 * Math.min(places[index][2], places[index][3]), 1.5), 3);
+    box.style.borderWidth = `${line}px`;
+  });
+  const spots = placeTags(tags.length ? places : [], tags.map((tag) => [tag.offsetWidth, tag.offsetHeight]), shown);
+  tags.forEach((tag, index) => {
+    tag.style.left = `${spots[index][0]}px`;
+    tag.style.top = `${spots[index][1]}px`;
+  });
+  frame.style.marginTop = `${-Math.min(0, ...spots.map((spot) => spot[1]))}px`;
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const frame = parentElement.querySelector(".frame");
   const image = frame.querySelector("img");
-  const layer = frame.querySelector(".layer");
   const missing = parentElement.querySelector(".missing");
+  const key = parentElement.querySelector(".legend");
+  const close = parentElement.querySelector(".close-up");
 
   const draw = () => {
     // Boxes are in pixels of the picture as it was sent, which may be larger than what is shown.
@@ -25,37 +96,28 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const ratio = size[0] / size[1];
     const width = Math.min(Math.max(image.naturalWidth, 320 * Math.min(1, ratio)), TALLEST * ratio);
     image.style.width = `${width}px`;
-    const parts = [];
-    if (data.heat) {
-      const heat = document.createElement("img");
-      heat.className = "heat";
-      heat.alt = "";
-      heat.src = data.heat.source;
-      place(heat, data.heat.box || [0, 0, ...size], size);
-      parts.push(heat);
-    }
-    data.faces.forEach((face, index) => {
-      const box = document.createElement("button");
-      box.type = "button";
-      box.className = face.chosen ? "face chosen" : "face";
-      box.setAttribute("aria-label", face.name);
-      place(box, face.box, size);
-      if (data.faces.length > 1) {
-        const tag = document.createElement("span");
-        tag.textContent = String(index + 1);
-        box.append(tag);
-        box.onclick = () => { if (!face.chosen) setTriggerValue("face", index); };
-      } else {
-        box.disabled = true;
-      }
-      parts.push(box);
+    const part = data.heat?.box || [0, 0, ...size];
+    frame.querySelector(".layer").replaceChildren(...(data.heat ? [picture("heat", data.heat.source, part, size)] : []));
+    close.replaceChildren(...(data.heat ? closeUp(data.source, data.enlarged, data.heat, part, size) : []));
+    key.hidden = !data.heat;
+    key.replaceChildren(...(data.heat ? legend(data.heat) : []));
+    const several = data.faces.length > 1;
+    const chooser = (face, index) => () => { if (!face.chosen) setTriggerValue("face", index); };
+    const boxes = data.faces.map((face, index) => faceBox(face, size, several ? chooser(face, index) : null));
+    const tags = several ? data.faces.map((face, index) => numberTag(index + 1, face, chooser(face, index))) : [];
+    frame.querySelector(".faces").replaceChildren(...boxes, ...tags);
+    frame.sizes?.disconnect();
+    frame.sizes = new ResizeObserver(() => {
+      fit(frame, data.faces, boxes, tags, size);
+      close.hidden = !data.heat || (part[2] * frame.clientWidth) / size[0] >= SMALL;
     });
-    layer.replaceChildren(...parts);
+    frame.sizes.observe(frame);
   };
 
   image.onload = draw;
   image.onerror = () => {
     frame.hidden = true;
+    key.hidden = close.hidden = true;
     missing.hidden = false;
     missing.textContent = data.missing;
   };
@@ -64,4 +126,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!data.source) image.onerror();
   else if (image.getAttribute("src") !== data.source) image.src = data.source;
   else if (image.complete) draw();
+  return () => frame.sizes?.disconnect();
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from mlopsproject.core.schemas import FaceAnswer, PredictResponse
-from mlopsproject.frontend import charts, parts, picture_view, recognition, session, theme
+from mlopsproject.frontend import charts, face_counts, parts, picture_view, recognition, session, theme
 from mlopsproject.frontend.client import ApiError
+from mlopsproject.frontend.heat_map import draw_heat_map
 from mlopsproject.frontend.model_facts import ModelFacts
-from mlopsproject.frontend.pictures import Picture, from_address, heat_layer
+from mlopsproject.frontend.pictures import Picture, from_address
 from mlopsproject.frontend.settings import FrontendSettings
 
 _UPLOAD, _CAMERA, _ADDRESS = "Upload", "Camera", "Web address"
@@ -150,6 +151,7 @@ def _show_answer(picture: Picture, answer: PredictResponse, index: int) -> pictu
     info = session.model()
     facts = ModelFacts.of(info) if info and info.model_version == answer.model_version else None
     threshold = facts.threshold if facts else None
+    face_counts.show(answer.faces)
     _choose(picture, answer)
     with st.container(border=True, key="answer"):
         _verdict(face, threshold)
@@ -173,7 +175,7 @@ def _choose(picture: Picture, answer: PredictResponse) -> None:
     order = _order(answer)
     st.session_state.setdefault(_face_key(picture), 0)
     st.segmented_control(
-        f"{len(order)} faces, from left to right; click one, or choose here",
+        "Faces from left to right: click one, or choose here",
         order,
         required=True,
         format_func=lambda position: str(order.index(position) + 1),
@@ -210,19 +212,23 @@ def _heat(picture: Picture, index: int, face: FaceAnswer) -> picture_view.Heat |
     try:
         with st.spinner("Covering the face part by part …"):
             explained = recognition.explain(session.client(), index)
-        heat = picture_view.Heat(heat_layer(explained.heatmap), explained.box)
+        heat_map = draw_heat_map(explained.heatmap)
     except ApiError as error:
         parts.problem(error, again="heat-again")
+        return None
     except ValueError as error:
         st.warning(str(error))
-    else:
-        most = charts.percent(max(0.0, *(loss for row in explained.heatmap for loss in row)))
-        st.caption(
-            f"Warm: covering this part costs {parts.plain(explained.predicted_emotion)} up to {most} of probability. "
-            "Blue: covering it makes that answer more probable."
-        )
-        return heat
-    return None
+        return None
+    if heat_map is None:
+        st.info("No part of this picture matters more than another: whichever is covered, the answer stays the same.")
+        return None
+    name = explained.predicted_emotion
+    most = f"covering the most orange one divides the odds of {parts.plain(name)} by {heat_map.factor:.1f}"
+    st.caption(
+        "Each part of the face was covered in turn. Colours are relative to the part that matters most in this face"
+        + (f"; {most}." if heat_map.factor > 1 else ".")
+    )
+    return picture_view.Heat(heat_map, explained.box, name)
 
 
 def _feedback(face: FaceAnswer) -> None:
