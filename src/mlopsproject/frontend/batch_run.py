@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from mlopsproject.core.schemas import BatchEntry, PredictResponse
@@ -41,12 +42,14 @@ class FileRow:
         result: the answer, of the picture's largest face.
         reason: why there is none.
         again: whether the same file may be answered later.
+        thumbnail: a `data:` URL; empty for a file that cannot be shown.
     """
 
     file: str
     result: PredictResponse | None = None
     reason: str = ""
     again: bool = False
+    thumbnail: str = ""
 
 
 def recognise(
@@ -74,6 +77,28 @@ def recognise(
         except ApiError as error:
             yield from _failed(part, error)
             gone = error if error.kind in ("down", "foreign") or error.status in (401, 403) else None
+
+
+def told_apart(rows: Sequence[FileRow]) -> list[FileRow]:
+    """Number files of the same name, in their order: `face.jpg (1)`, `face.jpg (2)`.
+
+    Args:
+        rows: one per file.
+
+    Returns:
+        The same rows, each with a `file` that no other has. Names that occur once stay as they are.
+    """
+    times = Counter(row.file for row in rows)
+    taken, numbers = set(times), Counter[str]()
+    named = []
+    for row in rows:
+        name = row.file
+        while times[row.file] > 1 and name in taken:
+            numbers[row.file] += 1
+            name = f"{row.file} ({numbers[row.file]})"
+        taken.add(name)
+        named.append(replace(row, file=name))
+    return named
 
 
 def portions(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:

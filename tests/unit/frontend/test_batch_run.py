@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.frontend.stub_api import Answer, Request, problem
 
-from mlopsproject.frontend.batch_run import portions, recognise
+from mlopsproject.frontend.batch_run import FileRow, portions, recognise, told_apart
 
 
 @dataclass
@@ -123,3 +123,21 @@ def test_an_error_at_one_request_does_not_cost_the_others(api, client):
     rows = list(recognise(client, files(*[b"face"] * 12), nobody_waits))
     assert [row.result is None for row in rows] == [True] * 8 + [False] * 4
     assert rows[0].again
+
+
+def test_files_of_the_same_name_are_numbered_in_their_order_and_others_are_not():
+    rows = [FileRow(name) for name in ("face.jpg", "smile.jpg", "face.jpg", "Face.jpg")]
+    assert [row.file for row in told_apart(rows)] == ["face.jpg (1)", "smile.jpg", "face.jpg (2)", "Face.jpg"]
+
+
+def test_a_number_is_left_out_where_a_file_has_that_name_already():
+    rows = [FileRow(name) for name in ("face.jpg", "face.jpg (1)", "face.jpg")]
+    assert [row.file for row in told_apart(rows)] == ["face.jpg (2)", "face.jpg (1)", "face.jpg (3)"]
+
+
+@given(st.lists(st.sampled_from(["a", "a (1)", "a (1) (1)", "b", ""]), max_size=12))
+def test_no_two_files_are_shown_under_one_name(names):
+    rows = told_apart([FileRow(name, reason=str(number)) for number, name in enumerate(names)])
+    assert len({row.file for row in rows}) == len(names)
+    assert [row.reason for row in rows] == [str(number) for number in range(len(names))]
+    assert all(row.file == name or names.count(name) > 1 for row, name in zip(rows, names, strict=True))

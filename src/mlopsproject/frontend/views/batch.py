@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,10 +16,15 @@ from mlopsproject.core.schemas import ClassCount
 from mlopsproject.frontend import batch_run, charts, parts, session, theme
 from mlopsproject.frontend.batch_run import FileRow
 from mlopsproject.frontend.csv_table import classes, guarded, to_csv
+from mlopsproject.frontend.pictures import thumbnail
 
 _ROWS, _FILES = "batch_rows", "files"
 #: Failed files that are named above the table.
 _LISTED = 12
+#: Pictures of one table that have a thumbnail: a session keeps some megabytes of them at most.
+_THUMBNAILS = 1000
+#: Height of a row and width of the thumbnails' column, in pixels: a picture twice as wide as high is seen whole.
+_ROW_HEIGHT, _THUMBNAIL_WIDTH = 56, 112
 
 
 def page() -> None:
@@ -31,7 +37,7 @@ def page() -> None:
         _offer(uploads, rows)
         rows = {upload.file_id: rows[upload.file_id] for upload in uploads if upload.file_id in rows}
     if rows:
-        _show(list(rows.values()))
+        _show(batch_run.told_apart(list(rows.values())))
         if not uploads:
             st.button("Remove this table", on_click=st.session_state.pop, args=(_ROWS,), key="remove")
     elif not uploads:
@@ -60,8 +66,11 @@ def _offer(uploads: Sequence[UploadedFile], rows: dict[str, FileRow]) -> None:
 def _run(uploads: Sequence[UploadedFile], rows: dict[str, FileRow]) -> None:
     """Send files, and keep each row as it comes: a click elsewhere may end this early."""
     bar = st.progress(0.0, text="Sending …")
+    new = {upload.file_id for upload in uploads}
+    room = _THUMBNAILS - sum(bool(row.thumbnail) for name, row in rows.items() if name not in new)
     for done, (upload, row) in enumerate(zip(uploads, batch_run.recognise(session.client(), uploads), strict=True), 1):
-        rows[upload.file_id] = row
+        shown = thumbnail(upload.getvalue()) if done <= room else ""
+        rows[upload.file_id] = replace(row, thumbnail=shown)
         bar.progress(done / len(uploads), text=f"{done} of {len(uploads)}")
 
 
@@ -83,7 +92,12 @@ def _show(rows: Sequence[FileRow]) -> None:
     _failures([row for row in rows if not row.result])
     if answers:
         st.dataframe(
-            _frame(rows), hide_index=True, column_config=_columns(rows), placeholder="", alt="One row per file"
+            _frame(rows),
+            hide_index=True,
+            column_config=_columns(rows),
+            row_height=_ROW_HEIGHT,
+            placeholder="",
+            alt="One row per file",
         )
     st.download_button(
         "Download as CSV", to_csv(rows), "expressions.csv", "text/csv", on_click="ignore", icon=":material/download:"
@@ -108,6 +122,7 @@ def _frame(rows: Sequence[FileRow]) -> pd.DataFrame:
     answers = [row.result for row in rows]
     return pd.DataFrame(
         {
+            "picture": [row.thumbnail or None for row in rows],
             "file": [guarded(row.file) for row in rows],
             "label": [guarded(answer.predicted_emotion) if answer else None for answer in answers],
             "confidence": [100 * answer.confidence if answer else None for answer in answers],
@@ -125,6 +140,7 @@ def _columns(rows: Sequence[FileRow]) -> dict[str, Any]:
     # Streamlit's own "percent" leaves out zeros at the end, so that columns are ragged.
     form = "%.1f %%"
     return {
+        "picture": st.column_config.ImageColumn("Picture", width=_THUMBNAIL_WIDTH, pinned=True),
         "file": st.column_config.TextColumn("File", pinned=True),
         "label": "Best guess",
         "confidence": st.column_config.ProgressColumn("Confidence", format=form, min_value=0, max_value=100),
