@@ -1,1 +1,1 @@
-"""What every other room shares: the spec, preprocessing, bundles, stores and the Predictor. Never imports torch."""
+"""Shared by all other packages: model spec, preprocessing, bundles, stores and the Predictor. Never imports torch."""

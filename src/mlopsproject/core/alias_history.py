@@ -1,4 +1,4 @@
-"""What an alias held before: one line of JSON per change, in the store beside the aliases."""
+"""History of an alias: the bundles that it pointed at, as one line of JSON per change in the store."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-#: Within the folder of aliases; no alias begins with a dot.
+#: Subfolder of the aliases; no alias begins with a dot, so that it cannot be one.
 HISTORY_FOLDER: Final = ".history"
 
 
 class AliasChange(BaseModel):
-    """One change of an alias.
+    """One entry of an alias's history.
 
     Attributes:
-        at: when.
-        bundle: name of the bundle that it held from then on.
-        before: name of the one that it held until then; `None` for a new alias.
-        rollback: whether it went back, and not on.
+        at: time of the change, in UTC.
+        bundle: name of the bundle that the alias points at from then on.
+        before: name of the bundle that it pointed at until then; `None` for a new alias.
+        rollback: true for a rollback, false for a promotion.
     """
 
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -29,44 +29,44 @@ class AliasChange(BaseModel):
 
 
 def read_history(content: bytes | None) -> list[AliasChange]:
-    """Read a history, the oldest change first; a line that cannot be read is left out.
+    """Parse a history, the oldest change first; lines that cannot be parsed are skipped.
 
     Args:
-        content: of the file; `None` if there is none.
+        content: of the history file; `None` if there is none.
     """
     changes = []
     for line in (content or b"").splitlines():
         try:
             changes.append(AliasChange.model_validate_json(line))
         except ValidationError:
-            # A damaged line must not keep anybody from going back to what the others say.
+            # A damaged line must not prevent a rollback to a bundle that other lines name.
             continue
     return changes
 
 
 def previous(changes: Sequence[AliasChange], current: str) -> str | None:
-    """The bundle that an alias held before it moved on to the one that it holds now, if that is known.
+    """Name of the bundle that a rollback of an alias goes to; `None` if it is not known.
 
-    The moves are played through: one on adds a bundle, one back takes away what came after the bundle it went to. So
-    going back twice goes back further, and never in a circle.
+    The changes are replayed on a stack: a promotion pushes its bundle, a rollback pops all bundles above its target.
+    Repeated rollbacks therefore go further back instead of alternating between two bundles.
 
     Args:
         changes: the oldest first.
-        current: name of the bundle that the alias holds.
+        current: name of the bundle that the alias points at.
     """
-    held: list[str] = []
+    stack: list[str] = []
     for change in changes:
-        if not held and change.before is not None:
-            held.append(change.before)
-        if change.rollback and change.bundle in held[:-1]:
-            del held[_last(held[:-1], change.bundle) + 1 :]
+        if not stack and change.before is not None:
+            stack.append(change.before)
+        if change.rollback and change.bundle in stack[:-1]:
+            del stack[_last_index(stack[:-1], change.bundle) + 1 :]
         else:
-            held.append(change.bundle)
-    # A change that was noted and then failed is at the end, and not what the alias holds.
-    if current in held:
-        del held[_last(held, current) + 1 :]
-    return held[-2] if len(held) > 1 and held[-1] == current else None
+            stack.append(change.bundle)
+    # The history is written before the alias, so that its last change may have failed.
+    if current in stack:
+        del stack[_last_index(stack, current) + 1 :]
+    return stack[-2] if len(stack) > 1 and stack[-1] == current else None
 
 
-def _last(names: Sequence[str], name: str) -> int:
+def _last_index(names: Sequence[str], name: str) -> int:
     return len(names) - 1 - list(reversed(names)).index(name)

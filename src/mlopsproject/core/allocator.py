@@ -1,4 +1,4 @@
-"""Thresholds of the C library's allocator."""
+"""Memory thresholds of the C library's allocator (glibc's `mallopt`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from typing import Final
 
-#: Parameters, as malloc.h numbers them; each takes bytes.
+#: Parameter numbers of malloc.h; their values are in bytes.
 TRIM_THRESHOLD: Final = -1
 TOP_PAD: Final = -2
 MMAP_THRESHOLD: Final = -3
@@ -16,10 +16,10 @@ def set_thresholds(thresholds: Mapping[int, int]) -> bool:
     """Set parameters of the allocator for this process (mallopt(3)).
 
     Args:
-        thresholds: bytes by parameter.
+        thresholds: parameter number → value in bytes.
 
     Returns:
-        Whether the C library took all of them (glibc only; elsewhere nothing changes).
+        Whether all were accepted; false without glibc, where nothing changes.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -30,9 +30,9 @@ def set_thresholds(thresholds: Mapping[int, int]) -> bool:
 
 
 def return_freed_memory() -> None:
-    """Have the allocator of a process that works on pictures give large pieces back as soon as they are freed.
+    """Make glibc return freed blocks of 512 KiB and more to the operating system at once.
 
-    By default glibc keeps them, up to 32 MB each and for every thread, once it has seen pieces of that size: a worker
-    that had to do with some large pictures stays 100 MB larger than it needs to be. A face is far below the limit.
+    By default glibc raises this threshold to up to 32 MB, for every thread, when blocks of that size are freed: a
+    process that has decoded some large pictures then stays 100 MB larger. Inputs of one face are far below 512 KiB.
     """
     set_thresholds({MMAP_THRESHOLD: 512 << 10, TRIM_THRESHOLD: 1 << 20})

@@ -1,4 +1,4 @@
-"""Batch scoring: many pictures through the Predictor into one table, streaming."""
+"""Batch scoring: streams the pictures of a source through the Predictor into one table."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from mlopsproject.core.score_output import (
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.core.tables import Row
 
-#: Batches being decoded ahead of the network.
+#: Batches that are decoded ahead of the network, besides one per thread.
 _AHEAD: Final = 4
 
-#: Pictures with what was found in each, or why it cannot be used.
+#: The pictures of a batch, each with its network inputs or the reason why it cannot be used.
 Decoded = list[tuple[Entry, FaceInputs | ImageError]]
 _Read = Callable[[bytes | Path], FaceInputs]
 
@@ -55,28 +55,28 @@ def score(
     workers: int | None = None,
     progress: bool = True,
 ) -> ScoringResult:
-    """Score every picture of a source; memory does not grow with their number.
+    """Score every picture of a source into a table, in constant memory.
 
     The table has the columns `path, label, confidence, uncertain, p_<class>…, model_version`, in the order of the
-    source. With `faces` other than `none` there are also `face_search` and the box `x, y, w, h` in pixels of the
-    upright picture, and a row for each face; a picture in which none is found is scored as a whole, which
-    `face_search` says with `not_found`. Pictures that cannot be used go to `<output>.errors.csv` (`path, reason,
-    detail`) instead. Both appear when they are complete and replace older ones.
+    source. With `faces` other than `none` there are a row for each face and the columns `face_search` and `x, y, w, h`
+    (the face's box in pixels of the upright picture); a picture without a detected face is scored as a whole, with
+    `face_search` `not_found`. Pictures that cannot be used are listed in `<output>.errors.csv` (`path, reason,
+    detail`). Both tables are written under temporary names and replace older ones when complete.
 
     Args:
         source: a picture, a folder, a `.txt` or `.csv` list, or a URL; see `picture_sources.find_pictures`.
         predictor: the model.
         output: a `.csv` or `.parquet` file.
-        faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
-        finder: searches; by default OpenCV's Haar cascade.
+        faces: `none` scores each picture as one face; `largest` and `all` detect faces.
+        finder: face detector; by default OpenCV's Haar cascade.
         batch_size: pictures per inference.
-        workers: threads that decode, and helper processes; by default one per CPU, at most eight.
+        workers: decoding threads, and as many helper processes; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Raises:
         DataError: if there is no picture at all, or none that can be used.
         ConfigError: if `output` is neither CSV nor Parquet, or is a folder or the source itself; for a number below 1
-            or another word for `faces`.
+            or an unknown value of `faces`.
         UserError: for a full disk or a folder that cannot be written.
     """
     check_output(source, output)
@@ -109,33 +109,33 @@ def read_faces(
     workers: int | None = None,
     progress: bool = True,
 ) -> Iterator[Decoded]:
-    """Decode pictures, in helper processes where they are not cheap, and cut the faces out, in batches, in order.
+    """Decode pictures and crop their faces, in batches and in order; costly pictures are decoded in helper processes.
 
     Args:
-        entries: gives the pictures, from the beginning each time.
+        entries: returns a new iterator over the pictures; called twice if `progress`.
         spec: the network's input.
-        faces: `none` takes each picture for a face that fills it; `largest` and `all` search.
-        finder: searches; by default OpenCV's Haar cascade.
+        faces: `none` takes each picture as one face; `largest` and `all` detect faces.
+        finder: face detector; by default OpenCV's Haar cascade.
         batch_size: pictures per batch.
-        workers: threads that decode, and helper processes; by default one per CPU, at most eight.
+        workers: decoding threads, and as many helper processes; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Raises:
-        ConfigError: for a number below 1 or another word for `faces`.
+        ConfigError: for a number below 1 or an unknown value of `faces`.
     """
     check_choice("faces", faces, FACES_WANTED)
     check_whole("batch_size", batch_size, lowest=1)
     check_whole("workers", workers, lowest=1, optional=True)
     found = (finder.model, finder.max_side, finder.min_share) if finder else (None,)
     if faces != "none":
-        # Say here what every picture would trip over.
+        # Raises the errors of a face model here instead of for every picture.
         face_finder(*found)
     read = partial(_read, spec=spec, faces=faces, finder=found)
     return _batches(entries, read, batch_size, workers, progress)
 
 
 def _entries(source: str | Path, own: set[Path]) -> Iterator[Entry]:
-    """The pictures of a source, without the tables that an earlier run left among them."""
+    """The pictures of a source, without the output tables of an earlier run in the same folder."""
     names = {path.name for path in own}
     for entry in find_pictures(source):
         place = entry.location
@@ -165,16 +165,16 @@ def _score_batch(
 
 
 def answer_cells(found: Prediction) -> Row:
-    """A prediction's cells: label, confidence, uncertain, a probability for each class, and the bundle's name."""
+    """Table cells of a prediction: label, confidence, uncertain, the probability of each class, and model version."""
     return found.label, found.confidence, found.uncertain, *found.probabilities.values(), found.model_version
 
 
 def _batches(
     entries: Callable[[], Iterator[Entry]], read: _Read, batch_size: int, workers: int | None, progress: bool
 ) -> Iterator[Decoded]:
-    """Decode in threads, a few batches ahead; the bar moves when a batch has been used."""
+    """Decode in threads, a few batches ahead; the progress bar advances when a batch has been consumed."""
     threads = workers or min(os.cpu_count() or 1, 8)
-    # A count first costs a second per million files and buys an honest estimate of the time left.
+    # The progress bar needs the total for its time estimate; counting takes a second per million files.
     total = sum(1 for _ in entries()) if progress else None
     waiting: deque[Future[Decoded]] = deque()
     done = 0
@@ -218,6 +218,6 @@ def _load(entry: Entry, read: _Read, helpers: Helpers) -> FaceInputs | ImageErro
 
 
 def _read(source: bytes | Path, spec: InputSpec, faces: FacesWanted, finder: tuple[Any, ...]) -> FaceInputs:
-    """Decode a picture and cut its faces out, in this process or a helper."""
+    """Decode a picture and crop its faces; runs in this process or in a helper process."""
     image = decode_image(source, min_jpeg_side=max(MIN_JPEG_SIDE, spec.size))
     return face_inputs(image, faces, spec, None if faces == "none" else face_finder(*finder))

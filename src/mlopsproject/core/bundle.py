@@ -1,7 +1,7 @@
-"""The model bundle: one folder that holds everything needed to use a trained model, and proves it is intact.
+"""The model bundle: one folder with everything needed to use a trained model, verified by SHA-256 hashes.
 
-``<prefix>-<12 hex>/`` holds ``spec.json`` and the files it lists with their SHA-256. The twelve digits are the hash of
-``spec.json`` (without the name itself) and thereby of every file, so a bundle cannot change and keep its name.
+``<prefix>-<12 hex>/`` holds ``spec.json`` and the files that it lists with their SHA-256. The twelve digits are the
+hash of ``spec.json`` without its name. They depend on the content of every file, so that a name identifies a content.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Bundle:
 
     Attributes:
         path: its folder.
-        spec: what `spec.json` says.
+        spec: content of `spec.json`.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """The name that carries the content hash; `model_version` everywhere."""
+        """The name, which ends in the content hash; called `model_version` in answers, tables and the log."""
         return self.spec.name
 
     def file(self, name: str) -> Path:
@@ -66,14 +66,14 @@ class Bundle:
         return self.path / entry.file
 
     def metrics(self) -> dict[str, Any]:
-        """Content of `metrics.json`: what the bundle reached on test, per class and over all.
+        """Content of `metrics.json`: the metrics on the test split, per class and overall.
 
         Raises:
             BundleError: if the bundle has none.
         """
         metrics: dict[str, Any] = json.loads(self.file("metrics.json").read_text(encoding="utf-8"))
         if "bundle" in metrics:
-            # The file was written before the bundle had its name, which is a hash over that file too.
+            # The name is not in the file, because it is a hash over that file too.
             metrics["bundle"]["name"] = self.name
         return metrics
 
@@ -84,19 +84,19 @@ def is_bundle_name(text: str) -> bool:
 
 
 def seal_bundle(staging: Path, spec: ModelSpec, destination: Path, prefix: str) -> Bundle:
-    """Turn a folder of finished files into a bundle.
+    """Hash the files of a folder, write its `spec.json` and move it to its place as a bundle.
 
     Args:
-        staging: the folder with the bundle's files, without `spec.json`. It is moved: afterwards it no longer exists.
+        staging: the folder with the bundle's files, without `spec.json`. It is moved and does not exist afterwards.
         spec: the model's spec; `name` and `files` are filled in here.
         destination: the store's folder, created if missing. The bundle becomes `destination/<name>`.
         prefix: start of the name: letters, digits, ``.``, ``_``, ``-``.
 
     Returns:
-        The bundle in its place. If the very same bundle is there already, that one.
+        The bundle at its destination; if an identical bundle is there already, that one.
 
     Raises:
-        BundleError: if a precision's file is missing, the spec is not plain JSON, or the prefix cannot be in a name.
+        BundleError: if a precision's file is missing, the spec is not plain JSON, or the prefix is not allowed.
         UserError: for a full disk or a folder that cannot be written; nothing is left at the destination.
     """
     if not is_bundle_name(f"{prefix}-{'0' * _DIGITS}"):
@@ -120,19 +120,19 @@ def seal_bundle(staging: Path, spec: ModelSpec, destination: Path, prefix: str) 
 
 
 def install_folder(folder: Path, destination: Path, name: str) -> Path:
-    """Move a complete bundle folder to `destination/name` in one step.
+    """Move a complete bundle folder to `destination/name` atomically.
 
     Returns:
         `destination/name`; if an intact bundle of that name is there already, `folder` is removed instead.
 
     Raises:
-        BundleError: if a damaged bundle of that name is in the way.
+        BundleError: if a damaged bundle of that name is there already.
         UserError: for a full disk or a folder that cannot be written.
     """
     target = destination / name
     with staging_folder(destination) as place:
         ready = place / name
-        # On another file system this copies; the rename that makes the bundle visible is then still one step.
+        # Between file systems this copies; the rename that makes the bundle visible is atomic in any case.
         move_folder(folder, ready)
         try:
             put_in_place(ready, target)
@@ -148,11 +148,11 @@ def open_bundle(path: str | Path, verify: bool = True) -> Bundle:
 
     Args:
         path: the folder.
-        verify: compare every file with its hash, and see that there are no others; otherwise only look that it is
-            there, and accept a folder that is not sealed yet (its spec has no name).
+        verify: compare every file with its hash and refuse unlisted files; otherwise only check that the listed files
+            exist, and accept a folder that is not sealed yet (its spec has no name).
 
     Raises:
-        BundleError: for a folder that is no bundle, a bundle of a newer version, or a missing or changed file.
+        BundleError: for a folder that is not a bundle, a newer schema version, or a missing or changed file.
     """
     folder = Path(path)
     spec = _read_spec(folder, draft=not verify)
@@ -163,12 +163,12 @@ def open_bundle(path: str | Path, verify: bool = True) -> Bundle:
         if verify and sha256_file(item) != expected:
             raise BundleError(f"Bundle {folder} is damaged: {name} is not the file that was sealed.", _AGAIN)
     if verify:
-        _check_nothing_else(folder, spec)
+        _check_no_other_files(folder, spec)
     return Bundle(folder, spec)
 
 
-def _check_nothing_else(folder: Path, spec: ModelSpec) -> None:
-    """Refuse what nobody vouches for: links, and files beside those that the spec lists, such as weights outside."""
+def _check_no_other_files(folder: Path, spec: ModelSpec) -> None:
+    """Refuse symbolic links, and files without a hash in the spec, such as external weights of the network."""
     for item in sorted(folder.rglob("*")):
         name = item.relative_to(folder).as_posix()
         if item.is_symlink():
@@ -178,15 +178,15 @@ def _check_nothing_else(folder: Path, spec: ModelSpec) -> None:
 
 
 def parse_spec(text: str | bytes, source: str, *, draft: bool = False) -> ModelSpec:
-    """Read a `spec.json` and check that it is whole and unchanged.
+    """Parse a `spec.json` and verify it against the hash in its name.
 
     Args:
         text: the file's content.
-        source: what to call it in errors, for example its path.
+        source: its name in error messages, such as its path.
         draft: accept a spec without a name, of a bundle that is not sealed yet.
 
     Raises:
-        BundleError: if it is not a spec, of a newer version, or not what was sealed.
+        BundleError: if it is not a spec, has a newer schema version, or was changed after sealing.
     """
     try:
         document = json.loads(text)
@@ -215,9 +215,9 @@ def parse_spec(text: str | bytes, source: str, *, draft: bool = False) -> ModelS
 
 
 def content_hash(document: dict[str, Any]) -> str:
-    """Hash of a spec as written to disk, without its name: twelve hex digits.
+    """The first twelve hex digits of the SHA-256 of a spec's JSON document without its name.
 
-    It is taken of the document and not of `ModelSpec`, so that fields added later do not disown old bundles.
+    It is computed from the document and not from `ModelSpec`, so that fields added later do not change old hashes.
 
     Raises:
         TypeError, ValueError: if the document is not plain JSON (NaN included).

@@ -1,7 +1,7 @@
-"""Which pictures cost next to nothing to decode, told from the layout of the file alone.
+"""Whether a JPEG or PNG file is cheap to decode, determined from its structure without decoding anything.
 
-No library says this: those that read headers also unpack what stands in them (colour profiles, texts, EXIF), which is
-what hostile files make expensive.
+Image libraries cannot tell: to read a header they also decompress its metadata (colour profiles, texts, EXIF), which
+a hostile file can make expensive.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import struct
 from pathlib import Path
 from typing import Final
 
-#: Larger files and pictures are never cheap: 512 x 512 pixels take some 3 ms.
+#: Larger files and pictures are not cheap; decoding 512 x 512 pixels takes about 3 ms.
 MAX_BYTES: Final = 64 * 1024
 _MAX_PIXELS: Final = 512 * 512
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-#: Chunks without anything to unpack but the pixels.
+#: PNG chunks in which nothing is compressed but the pixels.
 _PLAIN_CHUNKS: Final = {b"PLTE", b"IDAT", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"pHYs", b"tIME"}
-#: Length, kind, width and height of the first chunk.
+#: Length, type, width and height of the first chunk (IHDR).
 _PNG_HEADER: Final = struct.Struct(">I4sII")
 
 _JPEG: Final = b"\xff\xd8\xff"
-#: Markers by their second byte: of frames, baseline and progressive, of the scan, and of plain segments beside them
-#: (tables, restart interval, JFIF, Adobe, comment).
+#: JPEG markers by their second byte: start of frame (baseline, extended, progressive), start of scan, and segments
+#: that are not compressed (tables, restart interval, JFIF, Adobe, comment).
 _FRAMES: Final = {0xC0, 0xC1, 0xC2}
 _SCAN: Final = 0xDA
 _PLAIN_SEGMENTS: Final = {0xC4, 0xDB, 0xDD, 0xE0, 0xEE, 0xFE}
@@ -30,7 +30,7 @@ _FRAME: Final = struct.Struct(">HH")
 
 
 def is_cheap(content: bytes) -> bool:
-    """Whether a file is a small JPEG or PNG without anything in it that could cost more than its pixels.
+    """Whether a file is a JPEG or PNG of at most 64 KiB and 512 x 512 pixels without compressed metadata.
 
     Args:
         content: of the file.
@@ -43,13 +43,13 @@ def is_cheap(content: bytes) -> bool:
 
 
 def cheap_content(source: bytes | str | Path) -> bytes | None:
-    """The content of a cheap picture.
+    """Read a picture if it is cheap to decode, see `is_cheap`.
 
     Args:
         source: the file's content, or its path.
 
     Returns:
-        `None` for any other picture, and for a file that cannot be read.
+        The file's content; `None` for any other picture, and for a file that cannot be read.
     """
     if not isinstance(source, bytes):
         try:
@@ -63,7 +63,7 @@ def cheap_content(source: bytes | str | Path) -> bytes | None:
 
 
 def _is_cheap_jpeg(content: bytes) -> bool:
-    """Segments (ITU-T T.81, B.1) up to the first scan; each further scan costs as much as the first."""
+    """Check the segments (ITU-T T.81, B.1) up to the first scan; each scan counts all pixels once."""
     place, pixels = 2, 0
     while place + 4 <= len(content) and content[place] == 0xFF:
         marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
@@ -79,7 +79,7 @@ def _is_cheap_jpeg(content: bytes) -> bool:
 
 
 def _is_cheap_png(content: bytes) -> bool:
-    """Chunks (PNG specification, 5.3) up to the end, the first of which has the size."""
+    """Check all chunks (PNG specification, 5.3); the first one, IHDR, holds the size."""
     if len(content) < len(_PNG) + _PNG_HEADER.size:
         return False
     place = len(_PNG)
@@ -94,5 +94,5 @@ def _is_cheap_png(content: bytes) -> bool:
         if kind not in _PLAIN_CHUNKS:
             return False
         place += 12 + length
-    # Cut off: what is there costs no more.
+    # A truncated file: decoding the existing part costs no more.
     return True

@@ -1,4 +1,4 @@
-"""Checks of single config values: each answers a wrong one with a line that names key, value and what to give."""
+"""Checks of single config values; errors name the key, the value and the allowed values."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from mlopsproject.core.errors import ConfigError, nearest
 
 
 def check_whole(key: str, value: object, *, lowest: int, highest: int | None = None, optional: bool = False) -> None:
-    """Refuse what is not a whole number within a range.
+    """Check that a value is an integer within a range.
 
     Args:
-        key: of the config, for the message.
+        key: config key, for the message.
         value: as configured.
-        lowest: possible value.
-        highest: possible value, if there is one.
-        optional: take `null` as well.
+        lowest: smallest allowed value.
+        highest: largest allowed value; `None` for no limit.
+        optional: allow `null` as well.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value.
     """
     if optional and value is None:
         return
-    # Not isinstance: True is an int, but counts nothing.
+    # Not isinstance: True and False are instances of int.
     if type(value) is int and value >= lowest and (highest is None or value <= highest):
         return
     allowed = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
@@ -41,18 +41,18 @@ def check_number(
     open_ends: bool = False,
     optional: bool = False,
 ) -> None:
-    """Refuse what is not a finite number within a range.
+    """Check that a value is a finite number within a range.
 
     Args:
-        key: of the config, for the message.
+        key: config key, for the message.
         value: as configured.
-        lowest: end of the range.
-        highest: end of the range.
-        open_ends: leave the ends themselves out.
-        optional: take `null` as well.
+        lowest: lower end of the range.
+        highest: upper end of the range.
+        open_ends: exclude both ends.
+        optional: allow `null` as well.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value.
     """
     if optional and value is None:
         return
@@ -68,41 +68,41 @@ def check_number(
 
 
 def check_flag(key: str, value: object) -> None:
-    """Refuse what is neither true nor false.
+    """Check that a value is true or false.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value.
     """
     if not isinstance(value, bool):
         raise ConfigError(f"{key}={value!r} is not possible.", "Give true or false.")
 
 
 def check_text(key: str, value: object) -> None:
-    """Refuse what is no text, or an empty one.
+    """Check that a value is a non-empty string.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value.
     """
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{key}={value!r} is not possible.", "Give a name or a path.")
 
 
 def check_channels(key: str, value: object) -> None:
-    """Refuse what is neither gray nor colour.
+    """Check that a number of channels is 1 (gray) or 3 (colour).
 
     Raises:
-        ConfigError: for anything but 1 and 3.
+        ConfigError: for any other value.
     """
-    # Not `in (1, 3)` alone: 1.0 and True equal 1, but count no channels.
+    # `in (1, 3)` alone would accept 1.0 and True, which equal 1.
     if type(value) is not int or value not in (1, 3):
         raise ConfigError(f"{key}={value!r} is not possible.", "Give 1 (gray) or 3 (colour).")
 
 
 def check_choice(key: str, value: object, known: Iterable[str]) -> None:
-    """Refuse a word that is not one of those known: name the nearest, and all.
+    """Check that a value is one of the known words.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value, naming the nearest known word and all of them.
     """
     names = list(known)
     if value not in names:

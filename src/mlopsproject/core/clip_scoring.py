@@ -1,4 +1,4 @@
-"""Scoring a video or an animated picture frame by frame, with probabilities smoothed over time."""
+"""Scoring a video or animated picture frame by frame, with probabilities smoothed over time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mlopsproject.core.score_output import (
 from mlopsproject.core.tables import Row
 from mlopsproject.core.tracks import Track, Tracker
 
-#: Frames in which faces are searched ahead of the network.
+#: Frames in which faces are detected ahead of the network, besides one per thread.
 _AHEAD: Final = 2
 
 
@@ -42,9 +42,9 @@ class ClipOptions:
     """How a clip is scored.
 
     Attributes:
-        every: every n-th frame is scored.
-        faces: `largest`, `all`, or `none` to take each frame for a face that fills it.
-        smoothing: time constant in seconds; 0 does not smooth.
+        every: score every n-th frame.
+        faces: `largest`, `all`, or `none` to score each frame as one face.
+        smoothing: time constant of the exponential moving average in seconds; 0 turns it off.
     """
 
     every: int = 1
@@ -52,10 +52,10 @@ class ClipOptions:
     smoothing: float = 0.5
 
     def check(self) -> None:
-        """Refuse what cannot be.
+        """Validate the options.
 
         Raises:
-            ConfigError: for a number out of range, or another word for `faces`.
+            ConfigError: for a number out of range, or an unknown value of `faces`.
         """
         check_whole("video.every", self.every, lowest=1)
         check_choice("video.faces", self.faces, FACES_WANTED)
@@ -63,8 +63,8 @@ class ClipOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """One row to come: a face of a frame, or a frame without one."""
+class _FrameFace:
+    """Content of one row of the table: a face of a frame, or a frame without one."""
 
     frame: int
     time: float
@@ -84,29 +84,29 @@ def score_clip(
     workers: int | None = None,
     progress: bool = True,
 ) -> ScoringResult:
-    """Score the faces of a clip; memory does not grow with its length.
+    """Score the faces of a clip into a table, in constant memory.
 
-    The table has a row for each face of each frame: `frame` and `time_s`, `face` (the same number as long as a face
-    stays about where it was), its box `x, y, w, h`, `label, confidence, uncertain, p_<class>…`, then `smoothed_label`
-    and `smoothed_p_<class>…`, and `model_version`. A frame in which no face is found has one row with empty cells.
-    When a file breaks off, `<output>.errors.csv` says after how many frames.
+    The table has a row for each face of each frame: `frame` (from 0) and `time_s`, `face` (number of the face's track,
+    see `tracks`), its box `x, y, w, h` in pixels, `label, confidence, uncertain, p_<class>…`, then `smoothed_label`
+    and `smoothed_p_<class>…`, and `model_version`. A frame without a detected face has one row with empty cells.
+    For a truncated file, `<output>.errors.csv` says how many frames could be read.
 
     Args:
         source: a file that `clips.is_clip` recognises.
         predictor: the model.
         output: a `.csv` or `.parquet` file.
         options: which frames and faces, and how they are smoothed.
-        finder: searches; by default OpenCV's Haar cascade.
+        finder: face detector; by default OpenCV's Haar cascade.
         batch_size: faces per inference.
-        workers: threads that search; by default one per CPU, at most eight.
+        workers: threads that detect faces; by default one per CPU, at most eight.
         progress: show a progress bar on the terminal.
 
     Returns:
-        Its counts are of frames; `labels` and `uncertain` are of faces.
+        Counts of frames, except for `labels` and `uncertain`, which count faces.
 
     Raises:
         DataError: if no frame can be read.
-        ConfigError: for options that cannot be.
+        ConfigError: for an option or output path that is not possible.
         UserError: for a full disk or a folder that cannot be written.
     """
     check_output(source, output)
@@ -121,7 +121,7 @@ def score_clip(
         open_output(source, output, list(kinds), kinds, "frames") as tables,
         progress_bar(clip.announced, shown=progress) as move,
     ):
-        rows = _seen(clip, predictor, options, finder, workers, tables)
+        rows = _detect_faces(clip, predictor, options, finder, workers, tables)
         for batch in iter(lambda: list(itertools.islice(rows, batch_size)), []):
             _score_rows(batch, predictor, options, tables)
             move(batch[-1].frame + 1)
@@ -144,19 +144,19 @@ def _columns(classes: tuple[str, ...]) -> dict[str, type]:
     }
 
 
-def _seen(
+def _detect_faces(
     clip: Clip,
     predictor: Predictor,
     options: ClipOptions,
     finder: FaceFinder | None,
     workers: int | None,
     tables: ScoreOutput,
-) -> Iterator[_Seen]:
-    """Search the frames in threads, a few ahead, and give their faces in order; then list what is missing."""
+) -> Iterator[_FrameFace]:
+    """Detect faces in threads, a few frames ahead, and yield them in order."""
     threads = workers or min(os.cpu_count() or 1, 8)
     tracker = Tracker()
     waiting: deque[tuple[Frame, Future[FaceInputs]]] = deque()
-    frames = _until_broken(clip, options.every, tables)
+    frames = _readable_frames(clip, options.every, tables)
     with ThreadPoolExecutor(threads, thread_name_prefix="faces") as pool:
         for frame in itertools.chain(frames, itertools.repeat(None)):
             if frame is not None:
@@ -170,47 +170,47 @@ def _seen(
             yield from _faces_of(oldest, job.result(), tracker, tables.result)
 
 
-def _until_broken(clip: Clip, every: int, tables: ScoreOutput) -> Iterator[Frame]:
-    """The frames that can be read; what ends a clip early goes to the table of errors."""
+def _readable_frames(clip: Clip, every: int, tables: ScoreOutput) -> Iterator[Frame]:
+    """The frames that can be read; an error that ends the clip early is added to the table of errors."""
     given = 0
     try:
         for frame in clip.frames(every):
             given += 1
             yield frame
     except ImageError as error:
-        # Of a file that does not say how many frames it has, one is known to be missing.
+        # Of a file that does not announce its number of frames, at least one is missing.
         wanted = given + 1 if clip.announced is None else -(-clip.announced // every)
         tables.fail(printable(str(clip.path)), error, max(wanted - given, 0))
 
 
-def _faces_of(frame: Frame, found: FaceInputs, tracker: Tracker, result: ScoringResult) -> Iterator[_Seen]:
+def _faces_of(frame: Frame, found: FaceInputs, tracker: Tracker, result: ScoringResult) -> Iterator[_FrameFace]:
     result.scored += 1
     if found.search == "not_found":
         result.missed += 1
-        yield _Seen(frame.index, frame.time)
+        yield _FrameFace(frame.index, frame.time)
         return
     tracks = tracker.follow(found.boxes, frame.time)
     for track, box, inputs in zip(tracks, found.boxes, found.inputs, strict=True):
-        yield _Seen(frame.index, frame.time, track, box, inputs)
+        yield _FrameFace(frame.index, frame.time, track, box, inputs)
 
 
-def _score_rows(batch: list[_Seen], predictor: Predictor, options: ClipOptions, tables: ScoreOutput) -> None:
-    inputs = [seen.inputs for seen in batch if seen.inputs is not None]
+def _score_rows(batch: list[_FrameFace], predictor: Predictor, options: ClipOptions, tables: ScoreOutput) -> None:
+    inputs = [face.inputs for face in batch if face.inputs is not None]
     predictions = predictor.predict_inputs(np.stack(inputs)) if inputs else []
     answers = iter(predictions)
     classes = predictor.spec.classes
     unanswered = (None,) * (len(_columns(classes)) - 3)
     rows: list[Row] = []
-    for seen in batch:
-        start = (seen.frame, round(seen.time, 6))
-        if seen.track is None:
+    for face in batch:
+        start = (face.frame, round(face.time, 6))
+        if face.track is None:
             rows.append((*start, *unanswered, predictor.model_version))
             continue
         answer = next(answers)
         *cells, version = answer_cells(answer)
         values = np.fromiter(answer.probabilities.values(), np.float64)
-        smooth = seen.track.smooth(values, seen.time, options.smoothing)
-        box = seen.box or (None,) * len(BOX_COLUMNS)
+        smooth = face.track.smooth(values, face.time, options.smoothing)
+        box = face.box or (None,) * len(BOX_COLUMNS)
         steady = (classes[int(smooth.argmax())], *smooth.tolist())
-        rows.append((*start, seen.track.number, *box, *cells, *steady, version))
+        rows.append((*start, face.track.number, *box, *cells, *steady, version))
     tables.write(rows, predictions)

@@ -1,4 +1,4 @@
-"""Frames of videos and animated pictures, one at a time."""
+"""Reads the frames of videos and animated pictures (GIF, PNG, WebP), one at a time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ VIDEO_SUFFIXES: Final = (
     ".wmv",
 )  # fmt: skip
 _ANIMATIONS: Final = ("GIF", "PNG", "WEBP")
-#: Frames of an animation that claim to last no longer than the first are shown for the second, as browsers do.
+#: In seconds. As in browsers, frames with a duration up to the first value are shown for the second.
 _TOO_SHORT: Final = 0.01
 _USUAL: Final = 0.1
-#: Bytes at the end of a GIF in which its last one is sought: some programs append zeros.
+#: Bytes at the end of a GIF that are searched for its trailer byte: some programs append zeros.
 _TAIL: Final = 64
 
 
@@ -33,9 +33,9 @@ class Frame:
     """One picture of a clip.
 
     Attributes:
-        index: its place in the clip, from 0.
+        index: its position in the clip, from 0.
         time: when it is shown, in seconds from the start.
-        image: as `preprocess.decode_image` gives it.
+        image: mode ``L`` or ``RGB``, from `preprocess.decode_image`.
     """
 
     index: int
@@ -44,12 +44,12 @@ class Frame:
 
 
 class Clip(ABC):
-    """A video or an animated picture that has been opened.
+    """An opened video or animated picture.
 
     Attributes:
         path: of the file.
-        announced: frames that the file says it has; of some kinds of video an estimate, ``None`` if it does not say.
-        read: frames read so far, those left out included.
+        announced: number of frames according to the file, for some video formats an estimate; ``None`` if unknown.
+        read: number of frames read so far, including skipped ones.
     """
 
     path: Path
@@ -58,13 +58,13 @@ class Clip(ABC):
 
     @abstractmethod
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Read the frames, once.
+        """Yield the frames; can be called only once.
 
         Args:
-            every: give every n-th frame only, from the first.
+            every: yield every n-th frame only, beginning with the first.
 
         Raises:
-            ImageError: `truncated`, after the last frame that can be read if more were announced; or as
+            ImageError: `truncated`, after the last readable frame, if more were announced; or an error of
                 `preprocess.decode_image` for a frame that cannot be used, which ends the clip.
         """
 
@@ -74,7 +74,7 @@ class Clip(ABC):
 
 
 def is_clip(source: str | Path) -> bool:
-    """Whether a source is a file of moving pictures: a video by its suffix, or a GIF, PNG or WebP of several frames."""
+    """Whether a source is a file with a video suffix, or a GIF, PNG or WebP file of several frames."""
     path = Path(source)
     if not path.is_file():
         return False
@@ -83,9 +83,7 @@ def is_clip(source: str | Path) -> bool:
     try:
         with Image.open(path, formats=_ANIMATIONS) as image:
             image.seek(1)
-    except (
-        Exception
-    ):  # there is no second frame, or decoders raise anything: scoring it as a picture says what is wrong
+    except Exception:  # no second frame, or a decoder's error, which scoring it as a picture reports
         return False
     return True
 
@@ -94,20 +92,20 @@ def open_clip(path: Path) -> Clip:
     """Open a file that `is_clip` recognised.
 
     Raises:
-        DataError: for a video that cannot be read at all.
+        DataError: for a video that cannot be opened.
     """
     return _Video(path) if path.suffix.lower() in VIDEO_SUFFIXES else _Animation(path)
 
 
 class _Animation(Clip):
-    """GIF, APNG and WebP, by Pillow."""
+    """GIF, APNG and WebP, decoded by Pillow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._image = Image.open(path, formats=_ANIMATIONS)
         try:
             self.announced = int(getattr(self._image, "n_frames", 1))
-        except Exception:  # decoders raise anything on hostile bytes; reading the frames says what is wrong
+        except Exception:  # decoders raise any type on damaged files; reading the frames reports it
             self.announced = None
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
@@ -116,11 +114,11 @@ class _Animation(Clip):
             for index in itertools.count():
                 try:
                     image.seek(index)
-                    # Also those that are left out: the next may show only what has changed.
+                    # Skipped frames are decoded, too: the next may hold only the difference.
                     image.load()
                 except EOFError:
                     break
-                except Exception:  # decoders raise anything on hostile bytes
+                except Exception:  # decoders raise any type on damaged files
                     raise self._cut_off() from None
                 self.read = index + 1
                 if index % every == 0:
@@ -131,7 +129,7 @@ class _Animation(Clip):
             raise self._cut_off()
 
     def _has_end(self) -> bool:
-        """Whether a GIF ends as one does; cut off between two frames it looks whole otherwise."""
+        """Whether a GIF ends with its trailer byte, which shows a cut between two frames; true for other formats."""
         with self.path.open("rb") as stream:
             is_gif = stream.read(3) == b"GIF"
             stream.seek(-min(_TAIL, self.path.stat().st_size), os.SEEK_END)
@@ -139,10 +137,10 @@ class _Animation(Clip):
 
 
 class _Video(Clip):
-    """Whatever FFmpeg reads, by OpenCV; turned as the camera was held."""
+    """Videos, decoded by OpenCV's FFmpeg and rotated upright as their metadata say."""
 
     def __init__(self, path: Path) -> None:
-        # FFmpeg and OpenCV write their own lines to the terminal otherwise.
+        # Otherwise FFmpeg and OpenCV print messages of their own.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         import cv2
         from cv2.utils import logging
@@ -177,7 +175,7 @@ class _Video(Clip):
         return decode_image(pixels[:, :, ::-1])
 
     def _time(self, last: float) -> float:
-        """When the frame just read is shown; files without a clock of their own are taken to run evenly."""
+        """Time of the frame just read, in seconds; without timestamps in the file, from the frame rate."""
         time = float(self._video.get(self._clock)) / 1000
         if self.read == 0 or time > last:
             return max(time, 0.0)

@@ -1,4 +1,4 @@
-"""How a person types a job's command, for messages that name the next step."""
+"""Command lines of jobs, for messages that name the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlopsproject.core.shipped import from_repository
 
 
 def job_command(job: str, *overrides: str) -> str:
-    """The command of a job: of `invoke` in the project's repository, of the installed package elsewhere.
+    """The command line of a job: with `invoke` in the project's repository, of the installed package elsewhere.
 
     Args:
         job: its name, such as `import-data`.

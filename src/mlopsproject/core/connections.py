@@ -1,4 +1,4 @@
-"""Connections to the file systems that stores live on."""
+"""Opens the fsspec file systems of stores (local folder, `gs://`, `s3://`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlopsproject.core.errors import StoreError
 
 _SYNONYMS: Final = {"gcs": "gs", "s3a": "s3"}
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs"}
-#: Per protocol: fail within a minute or so when the other side is gone, and never answer from a stale listing.
+#: Per protocol: time out after about a minute if the service is unreachable, and do not cache listings.
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "s3": {
         "use_listings_cache": False,
@@ -27,7 +27,7 @@ def connect(protocol: str, uri: str) -> Any:
 
     Args:
         protocol: `file`, `gs`, `s3`, or another one that fsspec knows.
-        uri: the address it is for, named in errors.
+        uri: address of the store, for error messages.
 
     Returns:
         An fsspec file system.
@@ -39,11 +39,11 @@ def connect(protocol: str, uri: str) -> Any:
 
 
 def filesystem_class(protocol: str, uri: str) -> Any:
-    """Find the fsspec class of a protocol, without reaching anything.
+    """Find the fsspec class of a protocol, without connecting.
 
     Args:
         protocol: `file`, `gs`, `s3`, or another one that fsspec knows.
-        uri: the address it is for, named in errors.
+        uri: address of the store, for error messages.
 
     Returns:
         A class of fsspec file systems.

@@ -1,4 +1,4 @@
-"""Pictures made worse in known ways, at three severities (after Hendrycks and Dietterich, 2019)."""
+"""Image corruptions at three severities, after ImageNet-C (Hendrycks and Dietterich, 2019)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Pictures = NDArray[np.uint8]
-#: Takes pictures, an amount and a source of chance.
+#: Takes pictures, an amount (see `corrupt_by`) and a random generator; returns the corrupted pictures.
 Corruption = Callable[[Pictures, float, np.random.Generator], Pictures]
 
 SEVERITIES: Final = (1, 2, 3)
 
-#: What each severity means. The sigma of blur and the side of squares are shares of the picture's side. Noise is per
-#: pixel and JPEG works on blocks of 8 x 8 pixels, so that pictures of another size are another test.
+#: Amounts of severities 1 to 3, in the units of `corrupt_by`. Noise is per pixel and JPEG works on blocks of 8 x 8
+#: pixels, so that results on pictures of different sizes are not comparable.
 BLUR_SIGMA: Final = (0.015, 0.03, 0.05)
 NOISE_SIGMA: Final = (10.0, 25.0, 50.0)
 BRIGHTNESS: Final = (25.0, 50.0, 90.0)
@@ -26,7 +26,7 @@ JPEG_QUALITY: Final = (40, 20, 8)
 DEGREES: Final = (10.0, 20.0, 35.0)
 OCCLUDED_SIDE: Final = (0.25, 0.4, 0.55)
 
-#: Per kind, the amounts of the three severities.
+#: Kind of corruption → amounts of the three severities.
 AMOUNTS: Final[dict[str, tuple[float, float, float]]] = {
     "blur": BLUR_SIGMA,
     "noise": NOISE_SIGMA,
@@ -39,13 +39,13 @@ AMOUNTS: Final[dict[str, tuple[float, float, float]]] = {
 
 
 def corrupt(images: Pictures, kind: str, severity: int, seed: int = 0) -> Pictures:
-    """Make pictures worse.
+    """Corrupt pictures at one of three severities.
 
     Args:
         images: uint8 `[N, C, H, W]`, 0-255, C 1 or 3.
         kind: one of `CORRUPTIONS`.
         severity: 1 (hardly visible) to 3 (severe).
-        seed: of what is drawn by chance; the same seed gives the same pictures.
+        seed: of the random generator; the same seed gives the same pictures.
 
     Returns:
         uint8 `[N, C, H, W]`, a new array.
@@ -60,16 +60,16 @@ def corrupt(images: Pictures, kind: str, severity: int, seed: int = 0) -> Pictur
 
 
 def corrupt_by(images: Pictures, kind: str, amount: float, seed: int = 0) -> Pictures:
-    """Make pictures worse by a given amount.
+    """Corrupt pictures by a given amount.
 
     Args:
         images: uint8 `[N, C, H, W]`, 0-255, C 1 or 3.
-        kind: one of `CORRUPTIONS`.
-        amount: sigma as a share of the side (`blur`), sigma on the 0-255 scale (`noise`), steps of that scale lighter
-            or darker, each for half of the pictures (`brightness`), or for all of them (`exposure`, signed), factor
-            (`contrast`), quality (`jpeg`), degrees to the left or right (`rotation`), side of the square as a share of
-            the picture's (`occlusion`).
-        seed: of what is drawn by chance; the same seed gives the same pictures.
+        kind: one of `CORRUPTIONS`, or `exposure`.
+        amount: standard deviation as a share of the picture's side (`blur`) or on the 0-255 scale (`noise`); offset on
+            that scale, with a random sign per picture (`brightness`) or added to all (`exposure`); factor (`contrast`);
+            quality (`jpeg`); degrees, to the left or right at random (`rotation`); side of the black square as a share
+            of the picture's side (`occlusion`).
+        seed: of the random generator; the same seed gives the same pictures.
 
     Returns:
         uint8 `[N, C, H, W]`, a new array.
@@ -95,23 +95,23 @@ def _noise(images: Pictures, amount: float, rng: np.random.Generator) -> Picture
 
 
 def _brightness(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
-    """Lighter or darker, each for half of the pictures."""
+    """Add or subtract the amount, at random for each picture."""
     return _clip(images + amount * _signs(len(images), rng)[:, None, None, None])
 
 
 def _exposure(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
-    """All lighter, or with a negative amount darker."""
+    """Add the amount, which may be negative, to all pictures."""
     return _clip(images + np.float32(amount))
 
 
 def _contrast(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
-    """Less contrast around each picture's mean."""
+    """Scale the contrast around each picture's mean."""
     mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
     return _clip(mean + amount * (images - mean))
 
 
 def _jpeg(images: Pictures, amount: float, _rng: np.random.Generator) -> Pictures:
-    """Saved as a JPEG of low quality."""
+    """Compress as JPEG of the given quality."""
 
     def saved(picture: Image.Image, _: int) -> Image.Image:
         stream = io.BytesIO()
@@ -122,7 +122,7 @@ def _jpeg(images: Pictures, amount: float, _rng: np.random.Generator) -> Picture
 
 
 def _rotation(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
-    """Turned left or right around the middle; corners show the nearest pixel of the border."""
+    """Rotate left or right around the centre; corners are filled with the nearest border pixel."""
     signs = _signs(len(images), rng)
     pad = images.shape[-1] // 2
     padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge")
@@ -131,7 +131,7 @@ def _rotation(images: Pictures, amount: float, rng: np.random.Generator) -> Pict
 
 
 def _occlusion(images: Pictures, amount: float, rng: np.random.Generator) -> Pictures:
-    """A black square somewhere."""
+    """Cover a black square at a random position."""
     covered = images.copy()
     height, width = images.shape[2:]
     side = max(1, round(amount * min(height, width)))
@@ -141,7 +141,7 @@ def _occlusion(images: Pictures, amount: float, rng: np.random.Generator) -> Pic
     return covered
 
 
-#: Every kind by name.
+#: Kind of corruption → function.
 CORRUPTIONS: Final[dict[str, Corruption]] = {
     "blur": _blur,
     "noise": _noise,
@@ -154,7 +154,7 @@ CORRUPTIONS: Final[dict[str, Corruption]] = {
 
 
 def _each(images: Pictures, change: Callable[[Image.Image, int], Image.Image]) -> Pictures:
-    """Apply a change of Pillow pictures to every picture of a batch."""
+    """Apply a function of a Pillow picture and its index to every picture of a batch."""
     result = np.empty_like(images)
     for index, picture in enumerate(images):
         if len(picture) == 1:
@@ -166,7 +166,7 @@ def _each(images: Pictures, change: Callable[[Image.Image, int], Image.Image]) -
 
 
 def _signs(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """+1 or -1 for each picture."""
+    """+1 or -1 at random for each picture, float32 `[count]`."""
     return (rng.integers(0, 2, count) * 2 - 1).astype(np.float32)
 
 

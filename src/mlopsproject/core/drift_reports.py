@@ -1,7 +1,7 @@
-"""Drift reports in a store, beside the bundles they are about: ``<store>/drift/<id>/``.
+"""Drift reports, kept in a store beside the bundles: ``<store>/drift/<id>/``.
 
-An id is ``<UTC time>-<the bundle's twelve digits>``: ids sort by time and tell which bundle a report is about. A report
-is there once its ``drift.json`` is, which is written last.
+An id is ``<UTC time>-<the bundle's twelve hash digits>``, so that ids sort by time and identify the bundle. A report
+is complete when its ``drift.json`` exists, which is written last.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ log = logging.getLogger(__name__)
 
 DRIFT_FOLDER: Final = "drift"
 DRIFT_FILE: Final = "drift.json"
-#: The page with every distribution, and the picture that sums it up.
+#: Evidently's page with every distribution, and the summary plot.
 PAGE_FILE: Final = "report.html"
 PICTURE_FILE: Final = "drift.png"
 FILES: Final = (DRIFT_FILE, PAGE_FILE, PICTURE_FILE)
-#: Reports that are fetched from a bucket at a time.
+#: Threads that download reports from a bucket.
 _READERS: Final = 8
 _ID: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z-[0-9a-f]{12}")
 
 
 class DamagedReportError(StoreError):
-    """A report that is there and cannot be read."""
+    """A report that exists and cannot be parsed."""
 
 
 def report_id(report: DriftReport) -> str:
-    """The id of a report: when it was made and which bundle it is about."""
+    """The id of a report, from its creation time and its bundle's hash digits."""
     return f"{report.created_at.astimezone(UTC):%Y-%m-%dT%H-%M-%S-%fZ}-{bundle_digits(report.bundle)}"
 
 
@@ -47,16 +47,16 @@ def is_report_id(text: str) -> bool:
 
 
 def bundle_digits(bundle: str) -> str:
-    """The digits at the end of a bundle's name."""
+    """The hash digits at the end of a bundle's name."""
     return bundle.rpartition("-")[2]
 
 
 def read_report(content: bytes, source: str) -> DriftReport:
-    """Read a `drift.json`.
+    """Parse a `drift.json`.
 
     Args:
         content: of the file.
-        source: what to call it in errors.
+        source: its name in error messages, such as its address.
 
     Raises:
         DamagedReportError: if it is damaged.
@@ -71,7 +71,7 @@ def read_report(content: bytes, source: str) -> DriftReport:
 
 
 class DriftReports:
-    """The reports of a store.
+    """The drift reports of a store.
 
     Args:
         uri: of the store: a folder, `gs://…` or `s3://…`.
@@ -94,7 +94,7 @@ class DriftReports:
         return sorted(wanted, reverse=True)
 
     def read(self, identifier: str) -> DriftReport | None:
-        """A report by its id, ``None`` if there is none. Reports never change, so each is read once.
+        """A report by its id, ``None`` if there is none. Reports never change, so they are cached.
 
         Raises:
             DamagedReportError: if it is damaged.
@@ -108,10 +108,10 @@ class DriftReports:
         return self._read[identifier]
 
     def latest(self, bundle: str | None = None) -> DriftReport | None:
-        """The newest report that is complete.
+        """The newest complete report; ``None`` if there is none.
 
         Args:
-            bundle: about the bundle of this name.
+            bundle: only reports about the bundle of this name.
 
         Raises:
             DamagedReportError: if it is damaged.
@@ -119,12 +119,10 @@ class DriftReports:
         return next((report for name in self.ids(bundle) if (report := self.read(name)) is not None), None)
 
     def history(self, limit: int) -> list[DriftEntry]:
-        """The newest reports, of all bundles, the newest first.
+        """The newest reports of all bundles, the newest first; damaged ones are skipped with a warning.
 
         Args:
-            limit: how many at most.
-
-        Damaged ones are left out and named in the log: one of them must not hide the others.
+            limit: largest number of reports.
         """
         with ThreadPoolExecutor(_READERS) as pool:
             found = pool.map(self._read_or_warn, names := self.ids()[:limit])
@@ -141,7 +139,7 @@ class DriftReports:
         """The content of one of a report's `FILES`, ``None`` if there is none.
 
         Raises:
-            ValueError: for another file, or what is no id.
+            ValueError: for another file name, or an invalid id.
         """
         if not is_report_id(identifier) or name not in FILES:
             raise ValueError(f"{identifier}/{name} names no file of a drift report")
@@ -151,11 +149,11 @@ class DriftReports:
         """Copy a report into the store.
 
         Args:
-            report: what it says; its place in the store is filled in here.
-            folder: with its page and picture.
+            report: its field `report` is set to its address in the store.
+            folder: with its page and plot.
 
         Returns:
-            Its address, which the report then names.
+            Its address in the store.
 
         Raises:
             StoreError: if the store cannot be written.

@@ -1,4 +1,4 @@
-"""Errors that a user can act on. Entry points print them in one line and exit with 1; a traceback means a bug."""
+"""Errors that a user can fix. Entry points print them in one line and exit with 1; any other exception is a bug."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right: names the thing, the value and the fix.
+    """An error that the user can fix; it names the thing, the value and the fix.
 
     Args:
         message: what is wrong, naming the file or key and the value found.
@@ -32,7 +32,7 @@ class ImageError(DataError):
     """One picture that cannot be used.
 
     Args:
-        reason: a stable word for reports and API problems, such as `truncated` or `not_an_image`.
+        reason: stable identifier in reports and API problems, such as `truncated` or `not_an_image`.
         message: what is wrong with this picture.
     """
 
@@ -41,12 +41,12 @@ class ImageError(DataError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
-        # Between processes.
+        # Pickled between processes.
         return type(self), (self.reason, self.message)
 
 
 class BundleError(UserError):
-    """A missing, damaged or foreign model bundle or checkpoint."""
+    """A missing, damaged or incompatible model bundle or checkpoint."""
 
 
 class StoreError(UserError):
@@ -54,17 +54,17 @@ class StoreError(UserError):
 
 
 def printable(text: str) -> str:
-    """Escape what is left of a file name that is not UTF-8, so that the text can be printed and written."""
+    """Escape the bytes of a file name that are not UTF-8, so that the text can be printed and written."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first: those of libraries may go on for paragraphs, or say nothing but their type's name."""
+    """First line of an error's message, which may be long in libraries; the name of its type if it is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant, whatever its case.
+    """Suggest the known name that is most similar to a mistyped one, ignoring case.
 
     Returns:
         ``"did you mean 'x'?"`` when one is close enough, else ``""``.

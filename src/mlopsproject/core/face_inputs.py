@@ -1,4 +1,4 @@
-"""From a picture to the network's inputs: all of it, or the faces found in it."""
+"""Network inputs of a picture: the whole picture, or each of its faces cropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlopsproject.core.preprocess import MIN_JPEG_SIDE, WEB_FORMATS, decode_imag
 from mlopsproject.core.schemas import Box, FaceMode, FaceSearch
 from mlopsproject.core.spec import InputSpec
 
-#: Up to this many pixels on the shorter side, `auto` takes the picture for a face that was cut out already.
+#: Up to this many pixels on the shorter side, mode `auto` takes the picture for a cropped face and detects none.
 FACE_SIDE: Final = 96
 FacesWanted = Literal["none", "largest", "all"]
 FACES_WANTED: Final[tuple[FacesWanted, ...]] = ("none", "largest", "all")
@@ -25,14 +25,14 @@ FACES_WANTED: Final[tuple[FacesWanted, ...]] = ("none", "largest", "all")
 
 @dataclass(frozen=True, slots=True)
 class FaceInputs:
-    """What of a picture goes to the network.
+    """The network inputs of one picture.
 
     Attributes:
-        inputs: uint8 `[F, C, S, S]`, F at least 1.
-        boxes: where each is, in pixels of the picture as found; ``None`` stands for all of it.
-        parts: the squares around them that were cut out, likewise.
-        search: how they were found.
-        size: width and height of the picture as found, upright, in pixels.
+        inputs: uint8 `[F, C, S, S]`, one per face, F at least 1.
+        boxes: box of each face, in pixels of the upright original; ``None`` for the whole picture.
+        parts: the square around each box that was cropped, in the same pixels.
+        search: how the faces were found.
+        size: width and height of the upright original, in pixels.
     """
 
     inputs: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class FaceInputs:
 
     @property
     def largest(self) -> int:
-        """Position of the largest face."""
+        """Index of the face with the largest box."""
         areas = [0 if box is None else box[2] * box[3] for box in self.boxes]
         return areas.index(max(areas))
 
@@ -53,22 +53,22 @@ class FaceOptions:
     """Which faces of a picture a caller of the API wants.
 
     Attributes:
-        mode: `auto`, `all` or `none`; of no effect with boxes.
-        boxes: faces that the caller found, in pixels of the upright picture.
+        mode: `auto`, `all` or `none`; ignored if there are boxes.
+        boxes: of faces that the caller found, in pixels of the upright picture.
     """
 
     mode: FaceMode = "auto"
     boxes: tuple[Box, ...] = ()
 
     def need_search(self, image: Image.Image) -> bool:
-        """Whether faces are to be searched for in a decoded picture."""
+        """Whether faces have to be detected in a decoded picture."""
         if self.boxes or self.mode == "none":
             return False
         return self.mode == "all" or min(image.info["original_size"]) > FACE_SIDE
 
 
 def read_faces(content: bytes, options: FaceOptions, spec: InputSpec, face_model: Path | None = None) -> FaceInputs:
-    """Decode a picture and cut the wanted faces out.
+    """Decode a picture and crop the wanted faces.
 
     Args:
         content: of the file, in one of `preprocess.WEB_FORMATS`.
@@ -77,7 +77,7 @@ def read_faces(content: bytes, options: FaceOptions, spec: InputSpec, face_model
         face_model: see `FaceFinder`; loaded when the first picture needs it.
 
     Raises:
-        ImageError: if the picture cannot be used, or `invalid_boxes` if a box leaves it.
+        ImageError: if the picture cannot be used, or `invalid_boxes` if a box is not within it.
     """
     image = decode_image(content, min_jpeg_side=max(MIN_JPEG_SIDE, spec.size), formats=WEB_FORMATS)
     return cut_faces(image, options, spec, face_finder(face_model).find if options.need_search(image) else None)
@@ -86,22 +86,22 @@ def read_faces(content: bytes, options: FaceOptions, spec: InputSpec, face_model
 def cut_faces(
     image: Image.Image, options: FaceOptions, spec: InputSpec, find: Callable[[Image.Image], list[Box]] | None
 ) -> FaceInputs:
-    """Cut the wanted faces out of a decoded picture.
+    """Crop the wanted faces of a decoded picture.
 
     Args:
         image: from `preprocess.decode_image`.
         options: which faces.
         spec: the network's input.
-        find: searches for faces; may be `None` where the options need no search.
+        find: detects faces; may be `None` if the options need no detection.
 
     Raises:
-        ImageError: `invalid_boxes` for a given box that leaves the picture.
+        ImageError: `invalid_boxes` if a given box is not within the picture.
     """
     if options.boxes:
         size: tuple[int, int] = image.info["original_size"]
         _check_boxes(options.boxes, size)
         faces = cut(image, [scale_box(box, size, image.size) for box in options.boxes], "given", spec)
-        # As they were given: at a smaller size they lose their last digits.
+        # The given boxes: scaling to the decoded size and back would round them.
         return replace(faces, boxes=options.boxes)
     if find is None:
         return cut(image, (), "skipped", spec)
@@ -119,13 +119,13 @@ def _check_boxes(boxes: tuple[Box, ...], size: tuple[int, int]) -> None:
 
 
 def face_inputs(image: Image.Image, wanted: FacesWanted, spec: InputSpec, finder: FaceFinder | None) -> FaceInputs:
-    """Cut the wanted faces out of a picture; if there is none, the whole picture stands in.
+    """Crop the wanted faces of a picture; if none is found, the whole picture is used.
 
     Args:
         image: from `preprocess.decode_image`.
-        wanted: `none` takes the whole picture for a face, `largest` and `all` search.
+        wanted: `none` takes the whole picture as one face, `largest` and `all` detect faces.
         spec: the network's input.
-        finder: searches; not needed for `none`.
+        finder: face detector; not needed for `none`.
     """
     if wanted == "none":
         return cut(image, (), "skipped", spec)
@@ -136,19 +136,19 @@ def face_inputs(image: Image.Image, wanted: FacesWanted, spec: InputSpec, finder
 
 
 def cut(image: Image.Image, inside: Sequence[Box], search: FaceSearch, spec: InputSpec) -> FaceInputs:
-    """Cut faces out of a picture.
+    """Crop faces of a picture and resize them to network inputs.
 
     Args:
         image: from `preprocess.decode_image`, which may have decoded it at a smaller size.
-        inside: the faces, in pixels of `image`; none of them takes the whole picture.
+        inside: boxes of the faces, in pixels of `image`; if empty, the whole picture is used.
         search: how they were found.
         spec: the network's input.
     """
     size: tuple[int, int] = image.info["original_size"]
     if spec.channels == 1 and image.mode != "L":
-        # Before cutting: the copy that a crop is has a fourth of the bytes.
+        # Before cropping, which copies the pixels: gray takes a fourth of the memory.
         image = image.convert("L")
-    # One after the other: each may be as large as the picture.
+    # One crop at a time: each may be as large as the picture.
     pixels = [
         to_input(crop(image, box) if box else image, spec.size, spec.channels, spec.resize_filter)
         for box in inside or (None,)

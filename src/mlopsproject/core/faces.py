@@ -1,4 +1,4 @@
-"""Where the faces of a picture are, and cutting one out the way the networks saw faces in training."""
+"""Face detection, and cropping of faces as in the training data."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from PIL import Image
 from mlopsproject.core.errors import UserError, first_line
 from mlopsproject.core.schemas import Box
 
-#: What a crop adds to a face's box on every side, as a share of the box. Nothing is best: FER2013, which the networks
-#: learn from, was cut out by a cascade of the same kind.
+#: Margin of a crop on every side, as a share of the face's box. 0 is best: FER2013, the training data, was cropped with
+#: a cascade of the same kind.
 MARGIN: Final = 0.0
 
 _CASCADE: Final = "haarcascade_frontalface_alt2.xml"
-#: Factor between two sizes of the search, and how often a face has to be met.
+#: Scale factor between two levels of the image pyramid, and minimum number of neighbouring detections.
 _STEP: Final = 1.15
 _VOTES: Final = 3
-#: A picture's edge is repeated outwards by this share of its longer side: a cascade looks at a face's surroundings too,
-#: and misses many faces that fill their picture.
+#: The border pixels are repeated outwards by this share of the picture's longer side: a cascade needs the surroundings
+#: of a face and misses many faces that fill their picture.
 _BORDER: Final = 0.2
 
 
 @cache
 def face_finder(model: Path | None, max_side: int = 640, min_share: float = 0.1) -> FaceFinder:
-    """The one finder of a process with these arguments, see `FaceFinder`."""
+    """The cached `FaceFinder` of this process with these arguments."""
     return FaceFinder(model, max_side=max_side, min_share=min_share)
 
 
 class FaceFinder:
-    """Finds upright, roughly frontal faces. Safe to share between threads: each has a detector of its own.
+    """Detects upright, roughly frontal faces. Thread-safe: each thread has a detector of its own.
 
     Args:
         model: a YuNet model (`.onnx`) for OpenCV's `FaceDetectorYN`; `None` takes the Haar cascade of OpenCV's wheel.
-        max_side: pictures are shrunk to this many pixels on the longer side before the search.
-        min_share: smallest face, as a share of the picture's shorter side.
+        max_side: pictures are downscaled to this many pixels on the longer side before detection.
+        min_share: smallest face that is detected, as a share of the picture's shorter side.
 
     Raises:
         UserError: if `model` is missing or no YuNet model.
@@ -53,13 +53,13 @@ class FaceFinder:
         self._detector()
 
     def find(self, image: Image.Image) -> list[Box]:
-        """Look for faces.
+        """Detect faces.
 
         Args:
             image: mode ``L`` or ``RGB``, upright, from `preprocess.decode_image`.
 
         Returns:
-            Their boxes in pixels of `image`, within it, the largest first; empty if there are none.
+            Their boxes in pixels of `image`, clipped to it, the largest first; empty if there are none.
         """
         scale = min(1.0, self.max_side / max(image.size))
         small = image
@@ -89,7 +89,7 @@ class FaceFinder:
         return [(round(x), round(y), round(w), round(h)) for x, y, w, h in rows if max(w, h) >= least]
 
     def _detector(self) -> Any:
-        """The calling thread's detector: OpenCV's keep state between calls."""
+        """The calling thread's detector; OpenCV's detectors keep state between calls."""
         detector = getattr(self._own, "detector", None)
         if detector is None:
             detector = self._own.detector = _open_detector(self.model)
@@ -97,11 +97,11 @@ class FaceFinder:
 
 
 def _open_detector(model: Path | None) -> Any:
-    # Loading OpenCV takes time and memory that only a search for faces needs to pay.
+    # Imported late: OpenCV takes time and memory that only face detection needs.
     import cv2
     import cv2.data
 
-    # Processes, not threads, share out the work.
+    # The work is spread over processes instead.
     cv2.setNumThreads(1)
     if model is None:
         return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, _CASCADE)))
@@ -117,7 +117,7 @@ def _open_detector(model: Path | None) -> Any:
 
 
 def scale_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
-    """Move a box from one size of a picture to another, and clip it to the picture.
+    """Scale a box from one size of a picture to another, and clip it to the picture.
 
     Args:
         box: in pixels of the picture at `size`.
@@ -135,7 +135,7 @@ def scale_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
 
 
 def crop(image: Image.Image, box: Box, margin: float = MARGIN) -> Image.Image:
-    """Cut a face out as a square around the middle of its box.
+    """Crop a face as a square around the centre of its box.
 
     Args:
         image: the picture.
@@ -150,7 +150,7 @@ def crop(image: Image.Image, box: Box, margin: float = MARGIN) -> Image.Image:
 
 
 def square(size: tuple[int, int], box: Box, margin: float = MARGIN) -> Box:
-    """Say what `crop` cuts out of a picture.
+    """The square that `crop` cuts out of a picture.
 
     Args:
         size: width and height of the picture.
@@ -158,7 +158,7 @@ def square(size: tuple[int, int], box: Box, margin: float = MARGIN) -> Box:
         margin: added on every side, as a share of the box's longer side.
 
     Returns:
-        The square around the middle of the box, moved into the picture; smaller only if the picture is.
+        The square around the centre of the box, shifted into the picture; its side is at most the shorter side.
     """
     x, y, width, height = box
     wanted = max(width, height) * (1 + 2 * margin)

@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left in place."""
+"""Atomic writing of files and folders: an incomplete result never appears under its final name."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error means that no space, or no more of a quota, is left."""
-    # PyArrow's errors carry no number.
+    """Whether an error means a full disk or an exhausted quota."""
+    # PyArrow's errors have no errno.
     return isinstance(error, OSError) and (error.errno in _FULL or "No space left" in str(error))
 
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn a full disk or a missing right inside the block into an error that names `target` and the fix.
+    """Turn a full disk or missing permission inside the block into an error that names `target` and the fix.
 
     Raises:
-        UserError: in place of such an ``OSError``; others pass.
+        UserError: in place of such an ``OSError``; other errors are not changed.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def writing(target: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; on success it takes `target`'s place, on failure it is removed.
+    """Yield a temporary path beside `target`; it replaces `target` on success and is removed on failure.
 
     Raises:
         UserError: for a full disk or a folder that cannot be written.
@@ -64,7 +64,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """Give an empty folder inside `parent`, removed at the end unless it has been renamed.
+    """Yield an empty folder inside `parent`, removed at the end unless it has been renamed.
 
     Raises:
         UserError: for a full disk or a folder that cannot be written.
@@ -82,7 +82,7 @@ def copy_folder(source: Path, target: Path) -> None:
     """Copy a folder's files; `target` must not exist.
 
     Raises:
-        OSError: the first that occurs, with its number; `shutil.copytree` gathers them in an error that has none.
+        OSError: the first that occurs, with its errno, which the collected error of `shutil.copytree` lacks.
     """
     target.mkdir(parents=True)
     for item in sorted(source.rglob("*")):
@@ -109,7 +109,7 @@ def move_folder(source: Path, target: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Make a finished folder durable and rename it to `target`, which must not exist.
+    """Flush a finished folder to the disk and rename it to `target`, which must not exist.
 
     Raises:
         OSError: if `target` exists and is not empty.
@@ -123,7 +123,7 @@ def put_in_place(folder: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's or folder's content is on the disk."""
+    """Flush a file or folder to the disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

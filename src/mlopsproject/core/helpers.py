@@ -1,4 +1,4 @@
-"""Helper processes, which work on pictures under limits of memory and time that the operating system keeps."""
+"""A pool of helper processes for pictures, with memory and time limits that the operating system enforces."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if sys.platform != "win32":
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-#: A helper is replaced after this many pictures: some decoders leak.
+#: A helper is replaced after this many pictures, because some decoders leak memory.
 _TASKS: Final = 500
-#: Of other processes, so that the one that answers goes first.
+#: Niceness of helpers, so that the process that answers requests has priority.
 _NICENESS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one picture may cost.
+    """Resources that one picture may use.
 
     Attributes:
-        memory_mb: beyond what a helper has anyway, in MB.
-        cpu_seconds: of computing; the kernel counts them.
-        seconds: that pass.
+        memory_mb: memory in addition to that of an idle helper, in MB.
+        cpu_seconds: CPU time, as the kernel measures it.
+        seconds: wall time.
     """
 
     memory_mb: int
@@ -49,18 +49,18 @@ class Limits:
     seconds: float
 
 
-#: For pictures of strangers: what the largest that are taken need.
+#: For untrusted pictures: what the largest accepted ones need.
 NARROW: Final = Limits(memory_mb=320, cpu_seconds=5, seconds=15)
-#: For jobs, whose pictures are their user's own.
+#: For jobs, which read their user's own pictures.
 WIDE: Final = Limits(memory_mb=2_000, cpu_seconds=60, seconds=120)
 
 
 class Helpers:
-    """A few helper processes. They start with the first call; one that dies is replaced.
+    """A pool of helper processes. They start with the first call; one that dies is replaced.
 
     Args:
-        count: processes.
-        limits: for each picture.
+        count: number of processes.
+        limits: of each call.
     """
 
     def __init__(self, count: int, limits: Limits) -> None:
@@ -71,29 +71,29 @@ class Helpers:
         self._at_exit: Finalize | None = None
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call a function of a module in a helper, and wait.
+        """Call a module-level function in a helper, and wait for its result.
 
         Raises:
-            ImageError: `too_costly` or `truncated` if the helper ends over it, and what the function raises.
+            ImageError: `too_costly` beyond a limit, `truncated` if the helper crashes; and what the function raises.
             BrokenProcessPool: if no helper can be started.
         """
-        with self._explained():
+        with self._limits_as_image_errors():
             try:
                 return self._submit(function, *args, **kwargs).result()
             except BrokenProcessPool:
-                # A helper died between two calls, which costs all that wait their pool.
+                # A helper died between two calls, which fails all waiting calls: try again with a new pool.
                 return self._submit(function, *args, **kwargs).result()
 
     async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """As `run`, without blocking the event loop. A call that is cancelled ends its helper."""
-        with self._explained():
+        """As `run`, without blocking the event loop. Cancelling a call ends its helper."""
+        with self._limits_as_image_errors():
             try:
                 return await asyncio.wrap_future(self._submit(function, *args, **kwargs))
             except BrokenProcessPool:
                 return await asyncio.wrap_future(self._submit(function, *args, **kwargs))
 
     def close(self) -> None:
-        """End all helpers, whatever they do."""
+        """End all helpers at once, even if they are busy."""
         with self._lock:
             if self._pool is not None:
                 self._pool.stop()  # type: ignore[no-untyped-call]
@@ -106,13 +106,13 @@ class Helpers:
         with self._lock:
             if self._pool is None or not self._pool.active:
                 self._pool = ProcessPool(self._count, _TASKS, _prepare, context=_Context())
-                # Otherwise a process that multiprocessing started would wait for its helpers at its end.
+                # Otherwise a process started by multiprocessing would wait for its helpers on exit.
                 self._at_exit = Finalize(None, self.close, exitpriority=100)
             call = (self._limits, function, args, kwargs)
             return self._pool.schedule(_within_limits, args=call, timeout=self._limits.seconds)
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _limits_as_image_errors(self) -> Iterator[None]:
         limits = self._limits
         try:
             yield
@@ -124,7 +124,7 @@ class Helpers:
             if sys.platform != "win32" and error.exitcode == -signal.SIGXCPU:
                 said = f"The picture takes more than {limits.cpu_seconds} s of computing."
                 raise ImageError("too_costly", said) from None
-            # Decoders in C end so where Python's raise an error.
+            # On damaged files decoders in C may crash instead of raising an error.
             raise ImageError("truncated", "The picture makes its decoder crash.") from None
 
 
@@ -140,32 +140,32 @@ class _Context(SpawnContext):
 
 
 def _prepare() -> None:
-    """Make a new process a helper."""
+    """Initialise a new helper process."""
     end_with_parent()
-    # Decoders in C print what strangers make them say.
+    # Decoders in C print messages whose text an untrusted file controls.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return_freed_memory()
     if sys.platform != "win32":
         os.nice(_NICENESS)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Every picture needs it: no part of what one may take.
+    # Imported before the limits apply: it is not part of a picture's memory.
     import mlopsproject.core.preprocess  # noqa: F401
 
 
 def _within_limits(limits: Limits, function: Callable[..., _T], args: Any, kwargs: Any) -> _T:
-    """Call a function; the kernel gives this process no more memory, and ends it after too much computing."""
-    with _kept_by_the_kernel(limits):
+    """Call a function; the kernel refuses memory beyond the limit and ends this process after too much CPU time."""
+    with _resource_limits(limits):
         try:
             return function(*args, **kwargs)
         except ImageError as error:
             problem = ImageError(error.reason, error.message)
-    # Not the error itself: its traceback holds the picture, until the next one is done.
+    # A copy of the error: the traceback of the original keeps the picture in memory.
     raise problem
 
 
 @contextlib.contextmanager
-def _kept_by_the_kernel(limits: Limits) -> Iterator[None]:
-    """Limit this process: on Linux memory and computing, on other Unixes computing, on Windows neither."""
+def _resource_limits(limits: Limits) -> Iterator[None]:
+    """Limit this process: on Linux memory and CPU time, on other Unixes CPU time, on Windows neither."""
     if sys.platform == "win32":
         yield
         return

@@ -1,6 +1,6 @@
-"""Three numbers per picture that say whether new pictures look like the ones the model knows.
+"""Brightness, contrast and sharpness of pictures, which drift detection compares with the model's reference data.
 
-One function serves the bundle's reference, the API's log and the drift report, so that their figures are comparable.
+The bundle's reference, the API's log and the drift report use the same function, so that their values are comparable.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 STATISTICS: Final = ("brightness", "contrast", "sharpness")
 
-#: ITU-R 601 luma, the weights Pillow uses to turn RGB into gray.
+#: ITU-R 601 luma, the weights with which Pillow converts RGB to gray.
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 #: Pictures per step; about 32 MB of float64 at 64 x 64.
 _CHUNK: Final = 1024
@@ -26,8 +26,8 @@ def image_statistics(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]
     - ``brightness``: the mean of ``g``, 0-1.
     - ``contrast``: the standard deviation of ``g``, 0-0.5.
     - ``sharpness``: the standard deviation of the 4-neighbour Laplacian of ``g`` over the inner pixels, 0 for a flat
-      picture, at most 4, lower the blurrier. The variance of the Laplacian is the usual measure of focus; its root
-      spreads more evenly and so suits histograms better.
+      picture, at most 4; lower means blurrier. The variance of the Laplacian is the usual measure of focus; its
+      square root is less skewed and therefore better for histograms.
 
     Args:
         images: uint8 `[N, C, H, W]`, 0-255, C = 1 or 3, H and W at least 3.
@@ -36,7 +36,7 @@ def image_statistics(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]
         `brightness`, `contrast` and `sharpness`, float64 `[N]` each.
 
     Raises:
-        ValueError: for another type or shape.
+        ValueError: for another dtype or shape.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or min(images.shape[2:]) < 3:
         raise ValueError(f"need uint8 [N, 1 or 3, H >= 3, W >= 3], got {images.dtype} {list(images.shape)}")
@@ -50,7 +50,7 @@ def image_statistics(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]
 
 
 def _gray(images: NDArray[np.uint8]) -> NDArray[Any]:
-    """Gray values 0-255, `[n, H, W]`: int16, in which all that follows is exact, or float32 of colours."""
+    """Gray values 0-255, `[n, H, W]`: int16 of gray pictures, exact for the Laplacian, or float32 of RGB."""
     if images.shape[1] == 1:
         return images[:, 0].astype(np.int16)
     gray: NDArray[np.float32] = np.einsum("nchw,c->nhw", images.astype(np.float32), _LUMA)
@@ -60,7 +60,7 @@ def _gray(images: NDArray[np.uint8]) -> NDArray[Any]:
 def _laplacian(gray: NDArray[Any]) -> NDArray[Any]:
     """Sum of the four neighbours minus four times the pixel, `[n, H - 2, W - 2]`."""
     count, height, width = gray.shape
-    # Whole pictures as one row of pixels: fewer and longer steps. What wraps around lies in the two columns cut off.
+    # Each picture as one row of pixels, for fewer NumPy operations; only the two columns cut off wrap around.
     flat = gray.reshape(count, -1)
     result: NDArray[Any] = flat[:, width:-width] * gray.dtype.type(-4)
     result += flat[:, : -2 * width]

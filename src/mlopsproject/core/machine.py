@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""Name of the processor, recorded with measurements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cpu_name() -> str:
-    """The processor's name, as the operating system tells it."""
+    """The processor's model name, as the operating system reports it."""
     try:
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:

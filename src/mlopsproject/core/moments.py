@@ -1,4 +1,4 @@
-"""Moments that people write."""
+"""Parsing of dates and times that users give."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Final
 from mlopsproject.core.errors import ConfigError
 
 _AGO: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[dhm])")
-#: A day more than databases and time zones can take.
+#: Limits of times, a day within what databases and time zones can represent.
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(2999, 12, 31, tzinfo=UTC)
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def as_utc(moment: datetime) -> datetime:
-    """A moment in UTC, where one without a time zone is; what lies before 1970 or after 2999 counts as the nearer."""
+    """Convert a time to UTC (assumed if it has no time zone), clamped to the years 1970 to 2999."""
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
 
 
 def parse_moment(key: str, value: object) -> datetime | None:
-    """Read a moment that a user gives; without a time zone it is in UTC.
+    """Parse a date, a time or an age; without a time zone it is in UTC.
 
     Args:
-        key: of the config, for the message.
-        value: such as `2026-01-31`, `2026-01-31T12:00:00+01:00` or `7d`, seven days ago (`d`, `h` or `m`), or nothing.
+        key: config key, for the message.
+        value: such as `2026-01-31`, `2026-01-31T12:00:00+01:00`, `7d` for seven days ago (`d`, `h` or `m`), or `None`.
 
     Raises:
-        ConfigError: for anything else.
+        ConfigError: for any other value.
     """
     if value is None:
         return None

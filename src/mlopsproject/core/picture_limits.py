@@ -1,4 +1,4 @@
-"""What a picture may cost: pixels, memory and passes over a JPEG, told before anything is decoded."""
+"""Limits of a picture's pixels, memory and JPEG scans, checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from PIL import Image, TiffImagePlugin
 
 from mlopsproject.core.errors import ImageError
 
-#: Largest picture decoded, in pixels: 200 MB in colour, as Pillow keeps four bytes of a pixel.
+#: Largest picture decoded, in pixels: 200 MB in RGB, for which Pillow uses four bytes per pixel.
 MAX_PIXELS: Final = 50_000_000
-#: Most memory that a picture of at most `MAX_PIXELS` may take while it is decoded, in bytes. It leaves room for all
-#: pictures in gray, RGB or a palette, for 40 million pixels where a second copy in colour is needed (transparency,
-#: CMYK, EXIF orientation), and for 20 million in WebP.
+#: Most memory for decoding a picture of at most `MAX_PIXELS`, in bytes. It suffices for all pictures in gray, RGB or
+#: with a palette, for 40 million pixels if a second copy in colour is needed (transparency, CMYK, EXIF orientation),
+#: and for 20 million in WebP.
 MAX_BYTES: Final = 320_000_000
-#: Most passes over a JPEG. Each costs time for all its blocks and may take hardly a byte; programs write up to ten.
+#: Most scans of a JPEG. Each takes time for all blocks but hardly a byte of the file; programs write up to ten.
 MAX_SCANS: Final = 100
 
-#: What WebP's decoder takes for a pixel: two canvases, the bytes it hands over, and the picture.
+#: Bytes per pixel of WebP's decoder: two canvases, the bytes that it returns, and the picture.
 _WEBP_BYTES: Final = 16
-#: What is kept of each value of a JPEG in several passes until the last of them.
+#: Bytes per value of a JPEG of several scans, whose DCT coefficients are kept until the last scan.
 _COEFFICIENT_BYTES: Final = 2
 
 _SCAN: Final = b"\xff\xda"
-#: The next marker that is followed by a length, or the end: all others stand alone or within coded data.
+#: The next marker that is followed by a length, or the end marker: all others have no length or are coded data.
 _MARKER: Final = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xef\xfe])")
 _END: Final = 0xD9
 
-
-#: Longest side: some decoders and the face search take memory for every row or column.
+#: Longest side in pixels: some decoders and the face detection allocate memory per row or column.
 MAX_SIDE: Final = 30_000
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse a picture without pixels, with too many, or with a side that is too long.
+    """Refuse a picture without pixels, with more than `max_pixels`, or with a side above `MAX_SIDE`.
 
     Raises:
         ImageError: `empty` or `too_large`.
@@ -48,13 +47,13 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def count_scans(content: bytes) -> int:
-    """Count the passes over a JPEG, `MAX_SCANS` + 1 at most.
+    """Count the scans of a JPEG file, up to `MAX_SCANS` + 1.
 
     Args:
         content: of the file.
     """
-    # Coded data cannot hold this marker, but a thumbnail, a comment or a film behind the picture can: the markers are
-    # followed one by one only where there is a choice.
+    # Coded data cannot contain this marker, but a thumbnail, a comment or a video after the picture can: if it occurs
+    # more than once, the segments are parsed one by one.
     scans = content.count(_SCAN)
     if scans <= 1:
         return scans
@@ -66,7 +65,7 @@ def count_scans(content: bytes) -> int:
 
 
 def check_scans(scans: int) -> None:
-    """Refuse a JPEG of too many passes.
+    """Refuse a JPEG of more than `MAX_SCANS` scans.
 
     Raises:
         ImageError: `unsupported`.
@@ -76,13 +75,13 @@ def check_scans(scans: int) -> None:
 
 
 def check_memory(image: Image.Image, result: str, original: tuple[int, int], scans: int, max_pixels: int) -> None:
-    """Refuse a picture that would take too much memory.
+    """Refuse a picture whose decoding would take too much memory.
 
     Args:
-        image: opened and not yet decoded, at the scale at which it will be.
+        image: opened and not yet decoded; a JPEG is set to the scale at which it will be decoded.
         result: the mode that it will be converted to.
-        original: its size in the file.
-        scans: passes over it if it is a JPEG.
+        original: its width and height in the file.
+        scans: number of scans of a JPEG, else 0.
         max_pixels: beyond `MAX_PIXELS`, more memory is allowed in proportion.
 
     Raises:
@@ -99,7 +98,7 @@ def check_memory(image: Image.Image, result: str, original: tuple[int, int], sca
 
 
 def _block_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
-    """What a strip or tile of a compressed TIFF takes; it may be as large as the picture, or larger."""
+    """Bytes of a strip or tile of a compressed TIFF, which may be as large as the picture, or larger."""
     if not any(tile.codec_name == "libtiff" for tile in image.tile):
         return 0
     tags = image.tag_v2
@@ -108,17 +107,17 @@ def _block_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
         rows = min(tags.get(TiffImagePlugin.ROWSPERSTRIP, image.height), image.height)
         rows = tags.get(TiffImagePlugin.TILELENGTH, rows)
         return int(width * rows * sum(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) / 8)
-    except Exception as error:  # a foreign header may hold anything
+    except Exception as error:  # the tags of a damaged header may have any type
         raise ImageError("truncated", f"The picture's header is damaged ({error}).") from error
 
 
 def check_bytes(needed: int, size: tuple[int, int], mode: str, max_pixels: int) -> None:
-    """Refuse what takes more memory than a picture may.
+    """Refuse a picture that takes more memory than allowed.
 
     Args:
-        needed: bytes at once.
-        size: of the picture, to be named.
-        mode: likewise.
+        needed: peak memory in bytes.
+        size: width and height of the picture, for the message.
+        mode: of the picture, for the message.
         max_pixels: as in `check_memory`.
 
     Raises:
@@ -130,7 +129,7 @@ def check_bytes(needed: int, size: tuple[int, int], mode: str, max_pixels: int) 
 
 
 def pixel_bytes(mode: str) -> int:
-    """What Pillow takes for a pixel."""
+    """Bytes per pixel that Pillow uses for a mode."""
     if mode.startswith("I;16"):
         return 2
     return 1 if mode in ("1", "L", "P") else 4

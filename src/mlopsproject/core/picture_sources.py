@@ -1,4 +1,4 @@
-"""Where batch scoring finds its pictures: a file, a folder, a list of paths and URLs, or one URL."""
+"""The pictures of a source of batch scoring: a file, a folder, a list of paths and URLs, or one URL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Entry:
     location: Path | str
 
     def read(self) -> Path | bytes:
-        """What `decode_image` takes: the path, or the bytes behind the URL.
+        """The picture as `preprocess.decode_image` takes it: its path, or the bytes downloaded from its URL.
 
         Raises:
             ImageError: with reason `fetch_failed` or `too_large` for a URL.
@@ -49,10 +49,10 @@ def find_pictures(source: str | Path) -> Iterator[Entry]:
     """List the pictures of a source one by one, in a stable order.
 
     Args:
-        source: a picture file; a folder, searched to any depth (links too), where every file but hidden ones counts and
-            a subfolder that may not be read counts as a picture that cannot be used; a list file
-            (`.txt` with one path or URL per line, or `.csv` with a column `path`); or an http(s) URL of a picture.
-            Relative paths of a list are looked for from the working directory, then beside the list.
+        source: a picture file; a folder, whose files are listed recursively, following links, except for hidden ones
+            (an unreadable subfolder is listed as a picture, which then cannot be used); a list file (`.txt` with one
+            path or URL per line, or `.csv` with a column `path`); or an http(s) URL of a picture. Relative paths of a
+            list are resolved against the working directory, then against the list's folder.
 
     Yields:
         One entry per picture.
@@ -86,13 +86,13 @@ def _walk(folder: Path) -> Iterator[Entry]:
             if not name.startswith(".") and name.lower() not in _IGNORED:
                 path = Path(parent, name)
                 yield Entry(printable(path.as_posix()), path)
-    # As if it were a picture, which ends on the list of what could not be used.
+    # Listed as pictures, so that they are reported among those that cannot be used.
     for error in closed:
         yield Entry(printable(Path(error.filename).as_posix()), Path(error.filename))
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:
-    """Whether a folder was not reached before, by a link or otherwise."""
+    """Whether a folder has not been visited yet, by its real path; adds it to `seen`."""
     real = os.path.realpath(folder)
     is_new = real not in seen
     seen.add(real)
@@ -101,7 +101,7 @@ def _is_new(folder: Path, seen: set[str]) -> bool:
 
 def _from_list(path: Path) -> Iterator[Entry]:
     try:
-        # Names that are not UTF-8 survive as they are, since Python decodes file names in the same way.
+        # Bytes that are not UTF-8 are decoded as Python decodes file names, so that such files are found.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             names = _csv_names(stream, path) if path.suffix.lower() == ".csv" else (line.strip() for line in stream)
             for name in names:
@@ -128,7 +128,7 @@ def _csv_names(stream: Iterator[str], path: Path) -> Iterator[str]:
 
 def _fetch(url: str) -> bytes:
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "mlopsproject"})  # noqa: S310 - is_url saw to it
+        request = urllib.request.Request(url, headers={"User-Agent": "mlopsproject"})  # noqa: S310 - is_url checked it
         with urllib.request.urlopen(request, timeout=_URL_TIMEOUT) as response:  # noqa: S310 - http(s) only
             content: bytes = response.read(_URL_BYTES + 1)
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -1,4 +1,4 @@
-"""The Predictor: pictures in, calibrated probabilities out, from a bundle and ONNX Runtime alone."""
+"""The Predictor: calibrated class probabilities of pictures, by a bundle's network in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Prediction:
         label: the most probable class.
         confidence: its calibrated probability, 0-1.
         probabilities: of every class, in the model's order; they sum to 1.
-        uncertain: the confidence is below the model's abstain threshold: better no answer than this one.
-        model_version: name of the bundle that answered.
+        uncertain: whether the confidence is below the model's abstain threshold (selective prediction).
+        model_version: name of the bundle.
     """
 
     label: str
@@ -40,16 +40,16 @@ class Prediction:
 
 
 class Predictor:
-    """A bundle ready to answer. Safe to share between threads.
+    """Runs the network of a bundle. Safe to share between threads.
 
     Args:
-        bundle: as opened.
-        precision: `fp32` or `int8`; by default what the bundle prefers.
+        bundle: an opened bundle.
+        precision: `fp32` or `int8`; by default the `default_precision` of the bundle's spec.
         threads: CPU threads of one inference. More processes scale better than more threads.
 
     Raises:
-        BundleError: if the bundle lacks that precision, its network does not fit its spec, answers with values that are
-            not finite or do not sum to 1, or differently alone and in a batch.
+        BundleError: if the bundle lacks that precision, or its network does not fit its spec, gives values that are not
+            finite, probabilities that do not sum to 1, or other values for a single picture than in a batch.
     """
 
     def __init__(self, bundle: Bundle, precision: Precision | None = None, *, threads: int = 1) -> None:
@@ -76,7 +76,7 @@ class Predictor:
 
         Args:
             uri_or_alias: which model; aliases and names are looked up in `store`.
-            precision: `fp32` or `int8`; by default what the bundle prefers.
+            precision: `fp32` or `int8`; by default the `default_precision` of the bundle's spec.
             store: folder, `gs://…` or `s3://…`.
             threads: CPU threads of one inference.
 
@@ -94,7 +94,7 @@ class Predictor:
 
         Args:
             path: the folder.
-            precision: `fp32` or `int8`; by default what the bundle prefers.
+            precision: `fp32` or `int8`; by default the `default_precision` of the bundle's spec.
             verify: compare every file with its hash; without it a folder that is not sealed yet is accepted.
             threads: CPU threads of one inference.
 
@@ -109,7 +109,7 @@ class Predictor:
         return self.spec.name
 
     def predict(self, images: ImageSource | Iterable[ImageSource], *, batch_size: int = 64) -> list[Prediction]:
-        """Recognise the apparent expression in pictures of one face each.
+        """Classify the apparent expression in pictures of one face each.
 
         Args:
             images: each the bytes of a file, a path, a Pillow picture or uint8 pixels `[H, W]`, `[H, W, 1]` or
@@ -130,10 +130,10 @@ class Predictor:
         return self.predict_inputs(np.stack(inputs), batch_size=batch_size) if inputs else []
 
     def predict_inputs(self, inputs: NDArray[np.uint8], *, batch_size: int = 64) -> list[Prediction]:
-        """Recognise the apparent expression in pictures that have the network's size already.
+        """Classify the apparent expression in pictures that have the network's size already.
 
         Args:
-            inputs: uint8 `[N, C, H, W]`, as `preprocess.load_input` makes them.
+            inputs: uint8 `[N, C, H, W]`, stacked results of `preprocess.load_input`.
             batch_size: pictures per inference.
 
         Returns:
@@ -143,7 +143,7 @@ class Predictor:
         return [self.prediction(row) for row in self.probabilities(logits)]
 
     def prediction(self, probabilities: NDArray[np.float64]) -> Prediction:
-        """Name one row of `probabilities`.
+        """Make a `Prediction` of one row of `probabilities`.
 
         Args:
             probabilities: float64 `[K]`.
@@ -171,22 +171,22 @@ class Predictor:
             Logits `[N, K]` in the order of the classes, and embeddings `[N, E]`; both float32, not calibrated.
 
         Raises:
-            ValueError: for another type or shape.
+            ValueError: for another dtype or shape.
         """
         wanted = (self.spec.input.channels, self.spec.input.size, self.spec.input.size)
         if images.dtype != np.uint8 or images.shape[1:] != wanted:
             raise ValueError(f"need uint8 [N, {', '.join(map(str, wanted))}], got {images.dtype} {list(images.shape)}")
-        # An empty batch still passes through the network once, for the width of the embedding.
+        # An empty batch still runs the network once, to get the width of the embedding.
         parts = [self._run(images[start : start + batch_size]) for start in range(0, max(len(images), 1), batch_size)]
         if len(parts) == 1:
             return parts[0]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities of the classes.
+        """Calibrated class probabilities: softmax of the logits divided by the temperature.
 
         Args:
-            logits: `[N, K]`.
+            logits: float32 `[N, K]`.
 
         Returns:
             float64 `[N, K]`; every row sums to 1.
@@ -198,12 +198,12 @@ class Predictor:
         return scaled
 
     def _check_answers(self) -> None:
-        """Refuse a network that answers generated pictures with something else than a number for each class."""
+        """Run generated pictures; refuse outputs that have a wrong shape, are not finite, or depend on the batch."""
         pictures, problem = generated_pictures(self.spec.input), ""
         try:
             logits, embedding = self.logits(pictures)
             single = np.concatenate([self.logits(picture[None])[0] for picture in pictures])
-        except Exception as error:  # of ONNX Runtime's own types
+        except Exception as error:  # ONNX Runtime raises types of its own
             raise BundleError(f"The network of {self.bundle.path} cannot be run ({first_line(error)}).") from error
         if logits.shape != (len(pictures), len(self.spec.classes)):
             problem = f"gives {logits.shape[-1]} values for {len(self.spec.classes)} classes"
@@ -232,7 +232,7 @@ class Predictor:
 
 
 def generated_pictures(spec: InputSpec) -> NDArray[np.uint8]:
-    """Black, white, noise, a gradient and a blob: uint8 `[5, C, size, size]`."""
+    """Test pictures (black, white, noise, a gradient and a blob): uint8 `[5, C, size, size]`."""
     ramp = np.linspace(0, 255, spec.size)
     distance = np.hypot(*np.meshgrid(ramp - 127.5, ramp - 127.5))
     flat = (spec.size, spec.size)
@@ -259,7 +259,7 @@ def _open_session(model: Path, threads: int) -> ort.InferenceSession:
 
 
 def _check_network(session: ort.InferenceSession, spec: ModelSpec, path: Path) -> None:
-    """Refuse a network whose input or outputs are not those that the spec promises."""
+    """Refuse a network whose names or shapes of input and outputs do not match the spec."""
     inputs = {item.name: item.shape for item in session.get_inputs()}
     outputs = {item.name: item.shape for item in session.get_outputs()}
     if list(inputs) != ["image"] or not {"logits", "embedding"} <= outputs.keys():

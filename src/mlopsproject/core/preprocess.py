@@ -1,6 +1,6 @@
-"""From a picture in any common form to the network's input: decode, resize, normalise.
+"""Preprocessing of a picture to the network's input: decode, resize, normalise.
 
-Training, evaluation, the API and batch scoring all go through these functions, so a picture gives the same input
+Training, evaluation, the API and batch scoring all use these functions, so that a picture gives the same input
 everywhere.
 """
 
@@ -33,7 +33,7 @@ from mlopsproject.core.uint8 import result_mode, to_uint8
 if TYPE_CHECKING:  # pydantic would slow the start of an import's worker processes
     from mlopsproject.core.spec import InputSpec, ResizeFilter
 
-# `check_size` has the last word. A warning would be printed for every new size, and its text kept for ever.
+# `check_size` decides instead. Python prints a warning for every new size, and keeps its text in memory.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
@@ -41,11 +41,11 @@ ImageSource = bytes | str | Path | Image.Image | NDArray[np.uint8]
 #: JPEGs may be decoded at 1/2, 1/4 or 1/8 scale as long as the shorter side keeps this many pixels.
 MIN_JPEG_SIDE: Final = 512
 
-#: Pillow's names of what browsers and phones send, the most frequent first.
+#: Pillow's names of the formats that browsers and phones send, the most frequent first.
 WEB_FORMATS: Final = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "BMP")
-#: Of what data sets and archives hold besides.
+#: The same and further formats of data sets and archives.
 ALL_FORMATS: Final = (*WEB_FORMATS, "TIFF", "JPEG2000", "PPM", "PSD", "ICO")
-#: How files begin, with Pillow's name of the format; those of ISO media files (`ftyp`) are told apart by their brands.
+#: First bytes of files → Pillow's name of the format; ISO media files (`ftyp`) are distinguished by their brands.
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
@@ -61,7 +61,7 @@ _SIGNATURES: Final = {
     b"8BPS": "PSD",
     b"\0\0\1\0": "ICO",
 }
-#: Modules that read them, where Pillow does not load them by itself (or all of its forty).
+#: Modules of formats that Pillow does not load by default; to find one it would load all of its forty.
 _PLUGINS: Final = {
     "WEBP": "PIL.WebPImagePlugin",
     "AVIF": "PIL.AvifImagePlugin",
@@ -72,8 +72,8 @@ _PLUGINS: Final = {
     "ICO": "PIL.IcoImagePlugin",
 }
 _HEAD: Final = 64
-#: Begin files that people take for pictures and nothing here reads.
-_FOREIGN: Final = (b"%!PS", b"%PDF", b"\xff\x0a", b"\0\0\0\x0cJXL", b"icns", b"II+\0", b"MM\0+")
+#: First bytes of other kinds of picture or document, which are not supported.
+_UNSUPPORTED: Final = (b"%!PS", b"%PDF", b"\xff\x0a", b"\0\0\0\x0cJXL", b"icns", b"II+\0", b"MM\0+")
 _NAMES: Final = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}
 _EXIF_KEYS: Final = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _ORIENTATION_TAG: Final = 0x0112
@@ -98,12 +98,12 @@ def decode_image(
 ) -> Image.Image:
     """Decode one picture into 8-bit gray or RGB, upright and opaque.
 
-    EXIF orientation is applied, transparency is laid over mid-gray (128), of an animation the first frame is taken,
-    16-bit gray is scaled by 1/257, palettes and CMYK become RGB. Float and 32-bit gray has no fixed white: see
+    EXIF orientation is applied, transparency is blended with mid-gray (128), the first frame of an animation is used,
+    16-bit gray is scaled by 1/257, palettes and CMYK are converted to RGB. For float and 32-bit gray see
     `uint8.to_uint8`.
 
     Args:
-        source: the file's bytes, its path, an opened picture (left as it is), or uint8 pixels `[H, W]`, `[H, W, 1]` or
+        source: the file's bytes, its path, an opened picture (not modified), or uint8 pixels `[H, W]`, `[H, W, 1]` or
             `[H, W, 3]` (RGB), 0-255.
         max_pixels: refuse pictures with more pixels than this, before decoding them.
         min_jpeg_side: decode large JPEGs at a smaller scale, keeping at least this many pixels on the shorter side
@@ -137,9 +137,9 @@ def decode_image(
 
 
 def to_input(image: Image.Image, size: int, channels: int, resize_filter: ResizeFilter) -> NDArray[np.uint8]:
-    """Resize a decoded picture to what the network sees.
+    """Resize a decoded picture to the network's input size.
 
-    The whole picture is stretched to a square. Shrinking is antialiased for every filter but ``nearest``.
+    The whole picture is stretched to a square. Downscaling is antialiased for every filter but ``nearest``.
 
     Args:
         image: mode ``L`` or ``RGB``, from `decode_image`.
@@ -160,7 +160,7 @@ def to_input(image: Image.Image, size: int, channels: int, resize_filter: Resize
 
 
 def load_input(source: ImageSource, spec: InputSpec, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode one picture and resize it as the model's spec says.
+    """Decode one picture and resize it to the model's input size.
 
     Args:
         source: as in `decode_image`.
@@ -178,7 +178,7 @@ def load_input(source: ImageSource, spec: InputSpec, *, max_pixels: int = MAX_PI
 
 
 def normalise(batch: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
-    """Turn pixels into the network's input values, ``(pixel / 255 - mean) / std`` per channel.
+    """Normalise pixels to the network's input values, ``(pixel / 255 - mean) / std`` per channel.
 
     Args:
         batch: uint8 `[N, C, H, W]`, 0-255.
@@ -197,7 +197,7 @@ def normalise(batch: NDArray[np.uint8], mean: Sequence[float], std: Sequence[flo
 
 @lru_cache(maxsize=16)
 def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Factor and summand per channel, float32 `[1, C, 1, 1]`."""
+    """Scale and offset per channel, float32 `[1, C, 1, 1]`."""
     deviation = np.asarray(std, dtype=np.float64)
     scale = (1 / (255 * deviation)).astype(np.float32).reshape(1, -1, 1, 1)
     offset = (-np.asarray(mean, dtype=np.float64) / deviation).astype(np.float32).reshape(1, -1, 1, 1)
@@ -224,7 +224,7 @@ def _decode_stream(
         raise ImageError("truncated", "The picture's header is cut off or corrupt.") from None
     except MemoryError:
         raise
-    except Exception as error:  # a decoder may raise anything on hostile bytes
+    except Exception as error:  # decoders raise any type on damaged files
         raise ImageError("truncated", f"The picture's header is damaged ({first_line(error)}).") from error
     check_size(image.size, max_pixels)
     original = image.size
@@ -248,7 +248,7 @@ def _format(head: bytes, formats: Sequence[str]) -> str:
     if head[4:8] == b"ftyp":
         found = "AVIF" if b"avi" in head[8:] else "HEIF"
     taken = ", ".join(_NAMES.get(name, name) for name in formats)
-    if found is None and not head.startswith(_FOREIGN):
+    if found is None and not head.startswith(_UNSUPPORTED):
         raise ImageError("not_an_image", f"The file is not a picture in one of the formats {taken}.")
     if found not in formats:
         raise ImageError("unsupported", f"This picture format is not read here; use one of {taken}.")
@@ -260,9 +260,9 @@ def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pix
     """Decode the pixels of an opened picture; make it 8-bit, opaque and upright.
 
     Args:
-        image: opened; left as it is when it is the caller's own, that is, without `original`.
-        original: its size before any reduction, of a picture opened here.
-        max_pixels: as in `decode_image`, of a picture opened here.
+        image: opened; not modified if `original` is `None`.
+        original: its size before any reduction; `None` for a picture that the caller opened.
+        max_pixels: as in `decode_image`; used only with `original`.
     """
     width, height = original or image.size
     mode = image.mode
@@ -271,7 +271,7 @@ def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pix
         turn = _TRANSPOSE.get(_orientation(image))
         result = to_uint8(image)
         if original is not None and result is not image:
-            image.close()  # its pixels are not needed any more, and may be many
+            image.close()  # frees the memory of its pixels
         if turn is not None:
             if original is not None:
                 check_bytes(2 * result.width * result.height * pixel_bytes(result.mode), original, mode, max_pixels)
@@ -282,7 +282,7 @@ def _finish(image: Image.Image, original: tuple[int, int] | None = None, max_pix
         raise
     except (MemoryError, Image.DecompressionBombError):
         raise ImageError("too_large", f"The picture of {width} x {height} pixels does not fit in memory.") from None
-    except Exception as error:  # a decoder may raise anything on hostile bytes
+    except Exception as error:  # decoders raise any type on damaged files
         raise ImageError("truncated", f"The picture is cut off or corrupt ({error}).") from error
     if turn in _SIDEWAYS:
         width, height = height, width
@@ -306,10 +306,10 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # damaged EXIF must not cost the picture
+    except Exception:  # a picture with damaged EXIF is still usable
         return 1
 
 
 def mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Swap left and right of network inputs, uint8 `[N, C, H, W]`."""
+    """Mirror network inputs left to right, uint8 `[N, C, H, W]`."""
     return np.ascontiguousarray(images[:, :, :, ::-1])

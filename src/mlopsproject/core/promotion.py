@@ -1,4 +1,4 @@
-"""Promotion: test a bundle the way it will be used, then let an alias point at it."""
+"""Promotion and rollback: test a bundle by running it, then point an alias at it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mlopsproject.core.store_files import DEFAULT_STORE
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion changed.
+    """Result of a promotion or rollback.
 
     Attributes:
-        alias: the alias.
-        old: the bundle's name it held before, ``None`` for a new alias.
-        new: the bundle's name it holds now.
+        alias: its name.
+        old: name of the bundle that it pointed at before; ``None`` for a new alias.
+        new: name of the bundle that it points at now.
         store: address of the store.
         checked: the precisions that were tested.
     """
@@ -39,16 +39,16 @@ class Promotion:
 
 
 def promote(name_or_uri: str | Path, alias: str = "production", store: str | Path = DEFAULT_STORE) -> Promotion:
-    """Test a bundle, publish it where it is not in the store yet, and move an alias to it.
+    """Test a bundle, publish it unless it is in the store, and point an alias at it.
 
     Args:
         name_or_uri: a name or alias in the store, a bundle's folder, or `gs://…` or `s3://…`.
-        alias: which alias to move; made if it is new.
-        store: whose alias.
+        alias: created if it is new.
+        store: the alias's store.
 
     Raises:
-        BundleError: if the bundle is damaged or does not answer sensibly; the alias stays as it was.
-        StoreError: if the store cannot be read or written, or the alias cannot be a name.
+        BundleError: if the bundle is damaged or fails `check_bundle`; the alias is not changed.
+        StoreError: if the store cannot be read or written, or the alias is not allowed.
     """
     Store.check_alias(alias)
     bundle = resolve_bundle(name_or_uri, store)
@@ -60,17 +60,17 @@ def promote(name_or_uri: str | Path, alias: str = "production", store: str | Pat
 
 
 def roll_back(alias: str = "production", store: str | Path = DEFAULT_STORE, to: str | None = None) -> Promotion:
-    """Move an alias back to the bundle that it held before, tested as for a promotion.
+    """Point an alias at the bundle that it pointed at before, after the same test as for a promotion.
 
-    Going back twice goes back further: changes that went back are not gone back to.
+    Repeated rollbacks go further back, see `alias_history.previous`.
 
     Args:
-        alias: which alias to move.
-        store: whose alias.
+        alias: its name.
+        store: the alias's store.
         to: name of the bundle to go back to, instead of the previous one.
 
     Raises:
-        BundleError: if that bundle is damaged or does not answer sensibly; the alias stays as it was.
+        BundleError: if that bundle is damaged or fails `check_bundle`; the alias is not changed.
         StoreError: if there is no such alias, nothing to go back to, or the store cannot be read or written.
     """
     target = Store(store)
@@ -94,13 +94,13 @@ def roll_back(alias: str = "production", store: str | Path = DEFAULT_STORE, to: 
 
 
 def check_bundle(bundle: Bundle) -> tuple[str, ...]:
-    """Load every precision of a bundle, which runs it on generated pictures.
+    """Run every precision of a bundle on generated pictures.
 
     Returns:
         The precisions tested.
 
     Raises:
-        BundleError: if one cannot be loaded, or gives every picture the same answer.
+        BundleError: if one cannot be loaded (see `Predictor`), or gives the same logits for all pictures.
     """
     pictures = generated_pictures(bundle.spec.input)
     for precision in bundle.spec.precisions:

@@ -1,4 +1,4 @@
-"""Which bundle is meant: by folder, address, alias or name."""
+"""Finds a bundle by folder, address, alias or name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlopsproject.core.store_files import DEFAULT_STORE
 
 
 def resolve_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STORE) -> Bundle:
-    """Find, fetch and verify a bundle, however it is named.
+    """Find a bundle, download it if it is in a bucket, and verify it.
 
     Args:
         uri_or_alias: as in `find_bundle`.
@@ -26,7 +26,7 @@ def resolve_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STO
 
 
 def find_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STORE) -> tuple[Store, str] | Path:
-    """Say where a bundle is, however it is named, without opening it.
+    """Find a bundle without opening it.
 
     Args:
         uri_or_alias: a bundle's folder, `gs://…/<name or alias>`, `s3://…/<name or alias>`, `<folder of a
@@ -34,7 +34,7 @@ def find_bundle(uri_or_alias: str | Path, store_uri: str | Path = DEFAULT_STORE)
         store_uri: the store for names and aliases.
 
     Returns:
-        Its store and its name there, or its folder.
+        Its store and its name in that store, or its folder.
 
     Raises:
         StoreError: if the store cannot be reached or knows no such name.
