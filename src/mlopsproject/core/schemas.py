@@ -1,4 +1,4 @@
-"""What the API says and takes, as pydantic models: the server documents them, clients and the frontend read them."""
+"""Pydantic models of the API's requests and responses, which its clients and the frontend use, too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 #: x, y, width, height in pixels of the upright picture, from its upper left corner.
 Box = Annotated[
     tuple[int, int, int, int],
-    # Said more simply than pydantic does, for the sake of client generators.
+    # Simpler than pydantic's schema of a tuple, which some client generators do not support.
     WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}),
 ]
 FaceMode = Literal["auto", "all", "none"]
-#: How a face came to be scored: found by the detector, named by the caller, searched for in vain (the whole picture was
-#: scored), or not searched for.
+#: How the faces were found: by the detector, given by the caller, none detected (the whole picture was scored), or
+#: detection skipped.
 FaceSearch = Literal["found", "given", "not_found", "skipped"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -27,13 +27,13 @@ class Answer(BaseModel):
     confidence: Probability = Field(description="its calibrated probability")
     uncertain: bool = Field(description="below the model's abstain threshold: treat it as no answer")
     probabilities: dict[str, float] = Field(description="calibrated, by class; they sum to 1")
-    probs: list[float] = Field(description="the same in the order of the model's classes")
+    probs: list[float] = Field(description="the same values in the order of the model's classes")
 
 
 class FaceAnswer(Answer):
     """One face of a picture."""
 
-    prediction_id: str = Field(description="names this answer, in the log and for feedback")
+    prediction_id: str = Field(description="identifies this answer in the log and for feedback")
     box: Box | None = Field(description="where the face is; null if the whole picture was scored")
 
 
@@ -62,15 +62,15 @@ _ANSWER_EXAMPLE: dict[str, Any] = {
 
 
 class PredictResponse(Answer):
-    """One picture; the top level repeats the largest face."""
+    """The answer on one picture; the top level repeats the largest face."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER_EXAMPLE]})
 
     request_id: str
     model_version: str
     face: Box | None = Field(description="box of the largest face; null if the whole picture was scored")
-    face_search: FaceSearch = Field(description="`not_found`: a face was searched for in vain; trust the answer less")
-    faces: list[FaceAnswer] = Field(description="largest first; faces that the caller named, in the caller's order")
+    face_search: FaceSearch = Field(description="`not_found`: no face was detected; the answer is less reliable")
+    faces: list[FaceAnswer] = Field(description="largest first; faces given by the caller, in the caller's order")
 
 
 class BatchEntry(BaseModel):
@@ -120,7 +120,7 @@ class ExplainResponse(BaseModel):
 
 
 class FeedbackRequest(BaseModel):
-    """What a person says the expression looks like."""
+    """A person's label of an answered face."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -129,15 +129,15 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackResponse(BaseModel):
-    """Feedback that was taken down."""
+    """Feedback that was stored."""
 
     prediction_id: str
     label: str
-    agrees: bool = Field(description="whether the label is what the model said")
+    agrees: bool = Field(description="whether the label equals the predicted class")
 
 
 class Welcome(BaseModel):
-    """`GET /` for programs."""
+    """Response of `GET /` in JSON."""
 
     message: str
     model_version: str
@@ -146,17 +146,17 @@ class Welcome(BaseModel):
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """Liveness: the process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """Whether requests should be sent here, and what is not as it should be."""
+    """Readiness: whether requests should be sent here, and the state of each part."""
 
     status: Literal["ok", "degraded", "not_ready"]
     model_version: str | None
-    checks: dict[str, str] = Field(description="`ok` or another stable word, by part: model, log, database, …")
+    checks: dict[str, str] = Field(description="part (model, log, database, …) → `ok` or another stable identifier")
     details: dict[str, str] = Field(
         default={},
         description="what is wrong, by part; only for callers with the API key or, without one, of this machine",
@@ -164,7 +164,7 @@ class Ready(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """The model that answers."""
+    """The model that is served."""
 
     model_version: str
     precision: str
@@ -172,7 +172,7 @@ class ModelInfo(BaseModel):
 
 
 class ClassCount(BaseModel):
-    """How often a class was answered."""
+    """Answers with one predicted class."""
 
     label: str
     count: int
@@ -181,28 +181,28 @@ class ClassCount(BaseModel):
 
 
 class TimeBucket(BaseModel):
-    """Answers, and feedback, within one stretch of time."""
+    """Answers and feedback within one interval of time."""
 
     start: datetime
     count: int
     uncertain: int
     mean_confidence: float
-    classes: dict[str, int] = Field(description="answers by class, those that occur")
-    feedback: int = Field(description="answers that were given feedback meanwhile, whenever they were made")
-    feedback_agrees: int = Field(description="of these, those whose class the newest label names")
+    classes: dict[str, int] = Field(description="predicted class → answers; classes without answers are left out")
+    feedback: int = Field(description="answers that received feedback in the interval, whenever they were made")
+    feedback_agrees: int = Field(description="of these, those whose class equals the newest label")
 
 
 class ModelCount(BaseModel):
-    """What one model answered."""
+    """Answers of one model."""
 
     model_version: str
     count: int
-    first: datetime = Field(description="its first answer of this time")
+    first: datetime = Field(description="its first answer within the requested time")
     last: datetime
 
 
 class Stats(BaseModel):
-    """What the prediction log holds."""
+    """Summary of the prediction log between two times."""
 
     since: datetime
     until: datetime
@@ -218,82 +218,82 @@ class Stats(BaseModel):
     statistics: dict[str, float] = Field(
         description="means of brightness, contrast and sharpness, of the newest 1,000 answers"
     )
-    pending: int = Field(description="rows of the machine that answered that wait for PostgreSQL")
+    pending: int = Field(description="rows on the answering machine that are not yet written to PostgreSQL")
 
 
 DriftVerdict = Literal["ok", "drift", "not_enough_data"]
-#: `chosen_labels`: those who gave the labels chose the faces, so that their accuracy says little about the others.
+#: `chosen_labels`: the labelled faces are not a random sample, so that their accuracy does not hold for the others.
 PerformanceVerdict = Literal["ok", "decay", "not_enough_data", "chosen_labels"]
 
 
 class ColumnDrift(BaseModel):
-    """One column: the bundle's reference against the current data."""
+    """Test of one column: the bundle's reference data against the current data."""
 
     column: str = Field(description="brightness, contrast, sharpness, confidence, predicted, embedding, …")
-    test: str = Field(description="of the hypothesis that both come from one distribution: ks, chisquare or mannw")
+    test: str = Field(description="of the hypothesis that both have one distribution: ks, chi2_contingency or mannw")
     p_value: Probability
-    threshold: Probability = Field(description="the p-value has to be below: the run's chance of a false alarm shared")
-    distance: Probability = Field(description="largest gap between the two distributions, as a share of the pictures")
-    min_distance: Probability = Field(description="the distance has to reach this for the difference to matter")
+    threshold: Probability = Field(description="significance level: alpha of the run divided by the number of columns")
+    distance: Probability = Field(description="Kolmogorov-Smirnov statistic; of classes the total variation distance")
+    min_distance: Probability = Field(description="smaller distances are not drift")
     drifted: bool
     reference: dict[str, float] = Field(description="mean and sd, or the share of each class")
     current: dict[str, float] = Field(description="likewise")
 
 
 class Performance(BaseModel):
-    """How often the model agrees with labels that people gave, against what it reached on test."""
+    """Accuracy on labelled current faces, against the bundle's accuracy on its test split."""
 
     verdict: PerformanceVerdict
     labels: int = Field(description="labelled faces")
     correct: int
     accuracy: Probability | None = Field(description="null without labels")
-    low: Probability | None = Field(description="of its interval")
-    high: Probability | None
-    confidence: Probability = Field(description="of the interval, such as 0.95")
+    low: Probability | None = Field(description="lower end of its interval")
+    high: Probability | None = Field(description="upper end of its interval")
+    confidence: Probability = Field(description="level of the interval, such as 0.95")
     baseline: Probability = Field(description="the bundle's accuracy on its test split")
-    margin: Probability = Field(description="below the baseline by more than this is decay")
-    per_class: dict[str, tuple[int, int]] = Field(description="labels and agreements by label")
+    margin: Probability = Field(description="decay: the whole interval is below the baseline by more than this")
+    per_class: dict[str, tuple[int, int]] = Field(description="label → labelled faces and correct answers")
     source: Literal["feedback", "dataset"]
     selection_p_value: Probability | None = Field(
         default=None, description="of the hypothesis that labelled faces are a random sample of the answered ones"
     )
-    note: str = Field(description="how far the figure can be trusted, in a sentence")
+    note: str = Field(description="how reliable the accuracy is, in a sentence")
 
 
 class DriftReport(BaseModel):
-    """What a drift run found (`drift.json`)."""
+    """Result of a drift run (`drift.json`)."""
 
     verdict: DriftVerdict
-    bundle: str = Field(description="name of the bundle whose reference was compared with")
+    bundle: str = Field(description="name of the bundle whose reference data were used")
     created_at: datetime
     source: Literal["log", "pictures", "dataset"]
     current: str = Field(description="the folder, the data set, or `log`")
     since: datetime | None = Field(default=None, description="of the log")
     until: datetime | None = None
     reference_rows: int
-    current_rows: int = Field(description="different faces that were compared")
-    repeated_rows: int = Field(default=0, description="further ones that repeat one of them")
+    current_rows: int = Field(description="distinct faces that were compared")
+    repeated_rows: int = Field(default=0, description="repetitions of these, which were left out")
     unusable: dict[str, int] = Field(default={}, description="pictures that could not be read, by reason")
-    min_rows: int = Field(description="below this many current rows nothing is concluded")
-    alpha: Probability = Field(description="chance of a false alarm of the whole run")
+    min_rows: int = Field(description="with fewer rows on either side nothing is tested")
+    alpha: Probability = Field(description="false-alarm rate of the whole run")
     drifted_share: Probability | None = Field(description="share of the columns that drifted; null if none was tested")
-    columns: list[ColumnDrift] = Field(description="the furthest moved first")
+    columns: list[ColumnDrift] = Field(description="the largest distance first")
     performance: Performance | None = None
-    report: str = Field(default="", description="where the report's folder is")
+    report: str = Field(default="", description="address of the report's folder")
     seconds: float
 
 
 class DriftEntry(BaseModel):
     """One report of the drift history."""
 
-    id: str = Field(description="names the report; sorts by time")
+    id: str = Field(description="id of the report; ids sort by time")
     report: DriftReport
 
 
 class Problem(BaseModel):
     """RFC 9457 problem details, media type `application/problem+json`."""
 
-    type: str = Field(description="a stable word, such as `truncated` or `too_large`", examples=["not_an_image"])
+    type: str = Field(description="a stable identifier, such as `truncated` or `too_large`", examples=["not_an_image"])
     title: str
     status: int
     detail: str

@@ -1,4 +1,4 @@
-"""What a scoring run leaves behind: a table of answers, a table of what could not be used, and counts."""
+"""Output of a scoring run: a table of predictions, a table of pictures that cannot be used, and counts."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from mlopsproject.core.predictor import Prediction
 from mlopsproject.core.tables import Row, TableWriter, check_suffix, open_table
 
 ERROR_COLUMNS: Final = ["path", "reason", "detail"]
-#: Where a face is, in pixels of the upright picture; empty for a whole picture.
+#: Box of a face, in pixels of the upright picture; empty cells for a whole picture.
 BOX_COLUMNS: Final = ["x", "y", "w", "h"]
 
 
 @dataclass
 class ScoringResult:
-    """What a scoring run did.
+    """Summary of a scoring run.
 
     Attributes:
         output: the table of predictions.
         unit: what was scored, `pictures` or `frames`.
         scored: how many could be used.
         failed: how many could not.
-        missed: of those scored, how many a face was searched for in vain.
-        errors: the table of what could not be used, ``None`` when there is nothing.
+        missed: of those scored, how many without a detected face.
+        errors: the table of those that could not be used; ``None`` if there are none.
         uncertain: rows below the abstain threshold.
         labels: rows per label.
         reasons: failures per reason.
@@ -58,7 +58,7 @@ class ScoreOutput:
 
     Attributes:
         table: of predictions.
-        error_table: of what could not be used.
+        error_table: of pictures or frames that cannot be used.
         result: counts so far.
     """
 
@@ -73,12 +73,12 @@ class ScoreOutput:
         self.result.labels.update(found.label for found in predictions)
 
     def fail(self, name: str, error: ImageError, count: int = 1) -> None:
-        """List what could not be used.
+        """Add pictures or frames that cannot be used to the table of errors.
 
         Args:
             name: of the picture or file.
             error: why.
-            count: how many pictures or frames are lost.
+            count: number of pictures or frames.
         """
         self.error_table.write([(name, error.reason, error.message)])
         self.result.failed += count
@@ -86,7 +86,7 @@ class ScoreOutput:
 
 
 def check_output(source: str | Path, output: Path) -> None:
-    """Refuse before any work an output that cannot be written.
+    """Check the path of the output before any work.
 
     Raises:
         ConfigError: if `output` is neither CSV nor Parquet, or is a folder or the source itself.
@@ -99,7 +99,7 @@ def check_output(source: str | Path, output: Path) -> None:
 
 
 def error_file(output: Path) -> Path:
-    """Where the table of what could not be used goes."""
+    """Path of the table of pictures that cannot be used."""
     return output.with_name(f"{output.name}.errors.csv")
 
 
@@ -111,17 +111,17 @@ def open_output(
     kinds: Mapping[str, type] | None = None,
     unit: str = "pictures",
 ) -> Iterator[ScoreOutput]:
-    """Write tables that appear when they are complete, and replace older ones.
+    """Open the tables under temporary names; they replace older ones when complete.
 
     Args:
-        source: for messages.
-        output: a `.csv` or `.parquet` file; what cannot be used goes to `<output>.errors.csv` beside it.
+        source: for error messages.
+        output: a `.csv` or `.parquet` file; the table of errors is `<output>.errors.csv` beside it.
         columns: of the table.
-        kinds: as `tables.open_table` takes them.
-        unit: what is scored.
+        kinds: types of columns, see `tables.open_table`.
+        unit: `pictures` or `frames`.
 
     Raises:
-        DataError: at the end, if nothing was scored; an older table stays then.
+        DataError: at the end, if nothing was scored; an older table of predictions is then kept.
     """
     errors = error_file(output)
     result = ScoringResult(output, unit)
@@ -144,7 +144,7 @@ def open_output(
 
 @contextmanager
 def progress_bar(total: int | None, *, shown: bool) -> Iterator[Any]:
-    """A progress bar on the terminal; gives a function that takes the number done."""
+    """Show a progress bar on stderr; yields a function that takes the number done."""
     text = TextColumn("[progress.description]{task.description}")
     columns = (text, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     start = time.perf_counter()

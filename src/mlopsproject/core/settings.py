@@ -1,4 +1,4 @@
-"""Reading settings from environment variables."""
+"""Reads settings from environment variables and an env file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _S = TypeVar("_S", bound=BaseSettings)
 
 
 def read_settings(cls: type[_S], env_file: Path | str | None, **given: Any) -> _S:
-    """Read the environment, and a file of `NAME=value` lines beneath it.
+    """Read settings from the environment and, with lower priority, from a file of `NAME=value` lines.
 
     Args:
-        cls: the settings to read.
-        env_file: need not exist.
-        **given: values that stand above both.
+        cls: class of the settings.
+        env_file: the file; need not exist.
+        **given: values with priority over both.
 
     Raises:
         ConfigError: naming the variable that has an impossible value.

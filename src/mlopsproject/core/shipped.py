@@ -1,4 +1,4 @@
-"""What comes along with the package besides code: the configs and the bundles that ship."""
+"""Finds the configs and bundles that ship with the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder(name: str) -> Path | None:
-    """Where a folder that ships with the package lies.
+    """Path of a folder that ships with the package.
 
     Args:
         name: `configs` or `models`.

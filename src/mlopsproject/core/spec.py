@@ -1,4 +1,4 @@
-"""ModelSpec: the one source of preprocessing and labels for training, evaluation, the API, drift and the frontend."""
+"""ModelSpec: preprocessing, labels and metadata of a model, stored as `spec.json` of its bundle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _plain(name: str) -> str:
     return name
 
 
-#: It stands in answers, metrics, tables and file names.
+#: Printable and short, because it is part of answers, metrics, tables and file names.
 _ClassName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
 
 
@@ -29,9 +29,9 @@ class _Strict(BaseModel):
 
 
 class InputSpec(_Strict):
-    """How a picture becomes the network's input `image`: float32 `[N, channels, size, size]`.
+    """Preprocessing of pictures to the network's input `image`, float32 `[N, channels, size, size]`.
 
-    The value fed to the network is ``(uint8 / 255 - mean) / std``, per channel.
+    Input values are ``(uint8 / 255 - mean) / std``, per channel.
     """
 
     size: int = Field(ge=8, le=1024)
@@ -50,7 +50,7 @@ class InputSpec(_Strict):
 
 
 class PrecisionSpec(_Strict):
-    """One exported network file and what was fitted for it on validation images only."""
+    """One exported network file, with the temperature and abstain threshold fitted on validation images."""
 
     file: str
     temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
@@ -71,7 +71,7 @@ class Histogram(_Strict):
 
 
 class ModelSpec(_Strict):
-    """What a bundle is (`spec.json`). `name` and `files` are filled in when the bundle is sealed."""
+    """Content of a bundle's `spec.json`. `name` and `files` are filled in when the bundle is sealed."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = ""

@@ -1,8 +1,8 @@
-"""Stores of bundles: a folder, or a bucket (`gs://…`, `s3://…`), read and written by the same code.
+"""Stores of bundles and aliases: a folder, or a bucket (`gs://…`, `s3://…`).
 
-A store holds one folder per bundle and ``aliases/<alias>``, each one line with a bundle's name. A bundle is there once
-its ``spec.json`` is, which is written last; what exists is never overwritten. Drift reports lie beside them, see
-`core.drift_reports`.
+A store holds one folder per bundle and files ``aliases/<alias>``, each with the name of a bundle. A bundle exists when
+its ``spec.json`` does, which is written last; existing bundles are never overwritten. Drift reports are kept beside
+them, see `core.drift_reports`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Store(StoreFiles):
-    """A place that holds bundles and aliases. Every method raises `StoreError` as `StoreFiles` does.
+    """A store of bundles and aliases. Every method raises `StoreError` as `StoreFiles` does.
 
-    Behind the default store, the folder `models`, stand the bundles and aliases that ship with the package: what the
-    folder lacks is read there, and everything is written to the folder. Behind any other store stands nothing.
+    The default store, the folder `models`, falls back to the bundles and aliases that ship with the package: what the
+    folder lacks is read from there, and everything is written to the folder. Other stores have no fallback.
 
     Args:
         uri: a folder, `gs://bucket/path`, `s3://bucket/path`, or another address that fsspec knows.
@@ -46,15 +46,15 @@ class Store(StoreFiles):
 
     @staticmethod
     def local_folder(uri: str | Path) -> Path:
-        """Where new bundles of a store are sealed: its folder, or `models` for a bucket, to be published from there."""
+        """Folder in which new bundles of a store are sealed: its own, or `models` for a bucket (then published)."""
         return Store(uri).folder or Path(DEFAULT_STORE)
 
     @staticmethod
     def check_alias(alias: object) -> None:
-        """Refuse what cannot be an alias.
+        """Check the name of an alias.
 
         Raises:
-            StoreError: for anything but a short word.
+            StoreError: for anything but 1 to 64 letters, digits, `.`, `_` and `-`, or for a bundle's name.
         """
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or is_bundle_name(alias):
             raise StoreError(f"{alias!r} cannot be an alias.", "Use a short word of letters, digits, '.', '_' and '-'.")
@@ -77,12 +77,12 @@ class Store(StoreFiles):
         return self._has(name) or (self._shipped is not None and self._shipped.exists(name))
 
     def _has(self, name: str) -> bool:
-        """Whether the bundle is in the place itself."""
+        """Whether the bundle is in the store itself, not only among those that ship."""
         with self._reaching(f"look for {name}"):
             return is_bundle_name(name) and bool(self._fs.exists(self._path(name, SPEC_FILE)))
 
     def aliases(self) -> dict[str, str]:
-        """Every alias and the bundle's name it holds.
+        """All aliases, each with the name of the bundle that it points at.
 
         Raises:
             StoreError: if the store cannot be reached.
@@ -92,10 +92,10 @@ class Store(StoreFiles):
         return shipped | {alias: name for alias, name in found.items() if name is not None}
 
     def get_alias(self, alias: str) -> str | None:
-        """The bundle's name that an alias holds, ``None`` if there is no such alias.
+        """Name of the bundle that an alias points at, ``None`` if there is no such alias.
 
         Raises:
-            StoreError: if the store cannot be reached or the alias does not hold a bundle's name.
+            StoreError: if the store cannot be reached or the alias does not contain a bundle's name.
         """
         if not _ALIAS.fullmatch(alias):
             return None
@@ -108,18 +108,18 @@ class Store(StoreFiles):
         return text
 
     def set_alias(self, alias: str, name: str, *, rollback: bool = False) -> str | None:
-        """Point an alias at a bundle of this store, and note the change in the alias's history.
+        """Point an alias at a bundle of this store, and add the change to the alias's history.
 
         Args:
-            alias: which.
+            alias: its name.
             name: of the bundle.
-            rollback: whether it goes back.
+            rollback: whether the change is a rollback, for the history.
 
         Returns:
-            The bundle's name that the alias held before, if any.
+            Name of the bundle that the alias pointed at before, if any.
 
         Raises:
-            StoreError: if the store has no such bundle, cannot be written, or the alias cannot be a name.
+            StoreError: if the store has no such bundle, cannot be written, or the alias is not allowed.
         """
         self.check_alias(alias)
         if not self.exists(name):
@@ -130,7 +130,7 @@ class Store(StoreFiles):
             log.warning("%s It is overwritten.", error)
             old = None
         if old != name:
-            # First, and so never missing; a change that then fails is seen by what the alias holds.
+            # Before the alias, so that no change is missing; `previous` ignores a change that then failed.
             change = AliasChange(bundle=name, before=old, rollback=rollback)
             path = f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"
             self.write_file(path, (self.read_file(path) or b"") + change.model_dump_json().encode() + b"\n")
@@ -146,7 +146,7 @@ class Store(StoreFiles):
         return read_history(self.read_file(f"{_ALIASES}/{HISTORY_FOLDER}/{alias}"))
 
     def resolve(self, name_or_alias: str) -> str:
-        """Turn a bundle's name or an alias into the name of a bundle that the store holds.
+        """Resolve a bundle's name or an alias to the name of an existing bundle.
 
         Raises:
             StoreError: if there is no such bundle or alias; names the nearest one.
@@ -164,7 +164,7 @@ class Store(StoreFiles):
         raise StoreError(f"{self.uri} has no bundle or alias {name_or_alias!r}.", hint or known)
 
     def open(self, name: str) -> Bundle:
-        """Open a bundle by name and verify it; of a bucket, download it into the local cache once.
+        """Open a bundle by name and verify it; from a bucket, it is downloaded once to the local cache.
 
         Raises:
             StoreError: if it cannot be downloaded.
@@ -193,7 +193,7 @@ class Store(StoreFiles):
             return Bundle(install_folder(place / name, cache, name), bundle.spec)
 
     def publish(self, path: str | Path) -> str:
-        """Copy a bundle into the store, unless it is there already. The bundle itself stays where it is.
+        """Copy a bundle into the store, unless it is there already.
 
         Args:
             path: the bundle's folder.
@@ -203,11 +203,11 @@ class Store(StoreFiles):
 
         Raises:
             BundleError: if the bundle is damaged.
-            StoreError: if it cannot be written, or the store holds something else under its name.
+            StoreError: if it cannot be written, or the store has another content under its name.
         """
         bundle = open_bundle(path)
         try:
-            # What ships is copied, too: the next version of the package may ship something else.
+            # Shipped bundles are copied, too: the next version of the package may not have them.
             if self._has(bundle.name):
                 self._compare(bundle)
             elif self.folder is not None:
@@ -221,7 +221,7 @@ class Store(StoreFiles):
         return bundle.name
 
     def _upload(self, bundle: Bundle) -> None:
-        """Upload the files, look that they arrived whole, then `spec.json`, which makes the bundle visible."""
+        """Upload the files, check their sizes, then upload `spec.json`, which makes the bundle visible."""
         with self._reaching(f"upload {bundle.name}"):
             for name in bundle.spec.files:
                 self._fs.put_file(str(bundle.path / name), self._path(bundle.name, name))
@@ -229,7 +229,7 @@ class Store(StoreFiles):
             self._fs.put_file(str(bundle.path / SPEC_FILE), self._path(bundle.name, SPEC_FILE))
 
     def _compare(self, bundle: Bundle) -> None:
-        """Make sure that what the store holds under the bundle's name is this bundle."""
+        """Check that the store's bundle of the same name has the same content."""
         with self._reaching(f"compare {bundle.name}"):
             text = self._fs.cat_file(self._path(bundle.name, SPEC_FILE))
             try:
@@ -259,5 +259,5 @@ class Store(StoreFiles):
 
 
 def cache_folder() -> Path:
-    """Where bundles of buckets are kept: `$MLOPSPROJECT_CACHE`, or `~/.cache/mlopsproject`."""
+    """Folder of the bundles downloaded from buckets, below `$MLOPSPROJECT_CACHE`, or `~/.cache/mlopsproject`."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mlopsproject") / "bundles"

@@ -1,4 +1,4 @@
-"""The files of a store: a folder, or a bucket (`gs://…`, `s3://…`), read and written by the same code."""
+"""Reads and writes the files of a store: a folder, or a bucket (`gs://…`, `s3://…`)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mlopsproject.core.connections import connect, filesystem_class
 from mlopsproject.core.errors import StoreError, UserError, first_line
 from mlopsproject.core.files import atomic_file, is_disk_full
 
-#: The store where none is named: this folder of the working directory.
+#: The default store: this folder of the working directory.
 DEFAULT_STORE: Final = "models"
 
 
 class StoreFiles:
-    """A place that holds files.
+    """The files of a store.
 
     Args:
         uri: a folder, `gs://bucket/path`, `s3://bucket/path`, or another address that fsspec knows.
@@ -33,10 +33,10 @@ class StoreFiles:
         self.folder = Path(self.uri.removeprefix("file://")) if self._protocol == "file" else None
 
     def check_protocol(self) -> None:
-        """Refuse an address of an unknown kind, or one whose package is not installed; nothing is reached for it.
+        """Check that the address is of a known kind and its package is installed, without connecting.
 
         Raises:
-            StoreError: naming the kinds, or the package.
+            StoreError: naming the known kinds, or the package.
         """
         filesystem_class(self._protocol, self.uri)
 
@@ -45,7 +45,7 @@ class StoreFiles:
         return connect(self._protocol, self.uri)
 
     def children(self, folder: str) -> list[str]:
-        """Names of what lies in a folder of the store, sorted; none if there is no such folder.
+        """Names of the files and folders in a folder of the store, sorted; empty if there is no such folder.
 
         Raises:
             StoreError: if the store cannot be reached.
@@ -74,7 +74,7 @@ class StoreFiles:
         return content
 
     def write_file(self, path: str, content: bytes) -> None:
-        """Write a file at once, in place of an older one.
+        """Write a file atomically, replacing an older one.
 
         Args:
             path: within the store, with `/`.
@@ -97,13 +97,13 @@ class StoreFiles:
 
     @contextmanager
     def _reaching(self, doing: str) -> Iterator[None]:
-        """Whatever goes wrong between here and the store becomes one error that names it."""
+        """Convert any error of the file system into a `StoreError` that names the store and the operation."""
         try:
             yield
         except UserError:
             raise
-        except Exception as error:  # every backend raises types of its own, from three libraries each
-            if is_disk_full(error):  # on this side
+        except Exception as error:  # every backend raises types of its own
+            if is_disk_full(error):  # of this machine
                 raise
             reason = first_line(error)
             fix = "Check the address, the network and the credentials." if self.folder is None else ""

@@ -1,4 +1,4 @@
-"""Streaming tables of predictions into CSV or Parquet, with memory that does not grow."""
+"""Writes tables of predictions row by row to CSV or Parquet, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlopsproject.core.errors import ConfigError, UserError
 
 Row = tuple[Any, ...]
 TABLE_SUFFIXES: Final = (".csv", ".parquet")
-#: Rows per Parquet row group: large enough to compress, small enough to hold.
+#: Rows per Parquet row group: large enough to compress well, small enough to keep in memory.
 _GROUP: Final = 16_384
 
 
 class TableWriter(Protocol):
-    """Takes rows until it is closed."""
+    """An open table to which rows are appended."""
 
     def write(self, rows: list[Row]) -> None:
-        """Append rows, each a value per column."""
+        """Append rows of one value per column."""
 
     def __enter__(self) -> Self: ...
 
@@ -31,7 +31,7 @@ class TableWriter(Protocol):
 
 
 class CsvWriter:
-    """Writes CSV as spreadsheets and pandas read it: UTF-8, quoted where needed, `true`/`false`, floats in full."""
+    """Writes CSV for spreadsheets and pandas: UTF-8, quoted where needed, `true`/`false`, floats in full precision."""
 
     def __init__(self, path: Path, columns: list[str]) -> None:
         self._stream = path.open("w", encoding="utf-8", newline="")
@@ -52,7 +52,7 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Writes Parquet in row groups; column types follow the first rows unless `kinds` names them."""
+    """Writes Parquet in row groups; column types are inferred from the first group unless `kinds` names them."""
 
     def __init__(self, path: Path, columns: list[str], kinds: Mapping[str, type] | None = None) -> None:
         try:
@@ -101,13 +101,13 @@ class ParquetWriter:
 
 
 def open_table(path: Path, columns: list[str], suffix: str, kinds: Mapping[str, type] | None = None) -> TableWriter:
-    """Start a table.
+    """Open a table for writing.
 
     Args:
         path: of the file.
         columns: their names.
-        suffix: `.csv` or `.parquet`, whatever `path` ends in.
-        kinds: `str`, `int`, `float`, `bool` or `datetime` of columns whose first values may all be missing.
+        suffix: `.csv` or `.parquet`; decides the format, whatever `path` ends in.
+        kinds: column → `str`, `int`, `float`, `bool` or `datetime`, if its first values may all be missing.
 
     Raises:
         ConfigError: for another suffix.
@@ -118,7 +118,7 @@ def open_table(path: Path, columns: list[str], suffix: str, kinds: Mapping[str, 
 
 
 def check_suffix(suffix: str) -> None:
-    """Refuse a kind of file that cannot be written.
+    """Check that the suffix of a table is supported.
 
     Raises:
         ConfigError: for anything but `.csv` and `.parquet`.

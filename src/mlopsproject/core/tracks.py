@@ -1,4 +1,4 @@
-"""Which faces of a clip belong together, and their probabilities smoothed over time."""
+"""Tracks faces across the frames of a clip and smooths their probabilities over time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from mlopsproject.core.schemas import Box
 
-#: Overlap (intersection over union) from which a face is taken for one of the frames before.
-_SAME: Final = 0.3
-#: Seconds that a face may be out of sight.
-_PATIENCE: Final = 1.0
+#: Smallest intersection over union (IoU) with a track's last box for a face to continue the track.
+_MIN_OVERLAP: Final = 0.3
+#: A track ends when its face has not been detected for this many seconds.
+_MAX_GAP: Final = 1.0
 
 
 @dataclass(eq=False)
 class Track:
-    """One face through a clip.
+    """One face over the frames of a clip.
 
     Attributes:
         number: in the order of appearance, from 0.
-        box: where it was last; ``None`` for the whole frame.
-        seen: when, in seconds.
+        box: its last position; ``None`` for the whole frame.
+        seen: time of its last detection, in seconds.
     """
 
     number: int
@@ -35,15 +35,15 @@ class Track:
     _at: float = field(default=0.0, init=False)
 
     def smooth(self, probabilities: NDArray[np.float64], time: float, constant: float) -> NDArray[np.float64]:
-        """Take in the next frame's probabilities.
+        """Update the exponential moving average with the next frame's probabilities.
 
-        A moving average that forgets exponentially: of what lies `constant` seconds back a share of 1/e is left. It
-        takes the frames' times into account, so that left-out frames and uneven rates make no difference.
+        The weight of the previous average is exp(-elapsed time / `constant`), so that skipped frames and uneven frame
+        rates make no difference.
 
         Args:
             probabilities: float64 `[K]`.
             time: of the frame, in seconds, not before the last.
-            constant: in seconds; 0 does not smooth.
+            constant: time constant in seconds; 0 turns smoothing off.
 
         Returns:
             float64 `[K]`; sums to 1.
@@ -58,43 +58,43 @@ class Track:
 
 
 class Tracker:
-    """Recognises faces from frame to frame by where they are; a face that jumps or was away counts as a new one."""
+    """Matches faces between frames by their position; a face that moves too far or was away starts a new track."""
 
     def __init__(self) -> None:
         self._tracks: list[Track] = []
-        self._begun = 0
+        self._next_number = 0
         self._last = 0.0
 
     def follow(self, boxes: Sequence[Box | None], time: float) -> list[Track]:
-        """Say whose the faces of the next frame are.
+        """Assign the faces of the next frame to tracks.
 
         Args:
-            boxes: of the frame, those that choose first in front; ``None`` for the whole frame.
+            boxes: faces of the frame, matched in this order; ``None`` for the whole frame.
             time: of the frame, in seconds.
 
         Returns:
-            A track for each box.
+            The track of each box, in the same order.
         """
-        # The frame before counts however long ago it was: frames may have been left out.
-        oldest = min(time - _PATIENCE, self._last)
+        # Tracks of the previous frame are kept however long ago it was: frames may have been skipped.
+        oldest = min(time - _MAX_GAP, self._last)
         self._tracks = [track for track in self._tracks if track.seen >= oldest]
         self._last = time
         free, chosen = list(self._tracks), []
         for box in boxes:
             best = max(free, key=lambda track: _overlap(track.box, box), default=None)
-            if best is not None and _overlap(best.box, box) >= _SAME:
+            if best is not None and _overlap(best.box, box) >= _MIN_OVERLAP:
                 free.remove(best)
                 best.box, best.seen = box, time
             else:
-                best = Track(self._begun, box, time)
-                self._begun += 1
+                best = Track(self._next_number, box, time)
+                self._next_number += 1
                 self._tracks.append(best)
             chosen.append(best)
         return chosen
 
 
 def _overlap(one: Box | None, other: Box | None) -> float:
-    """Intersection over union; whole frames are the same."""
+    """Intersection over union; 1 for two whole frames, 0 for a whole frame and a box."""
     if one is None or other is None:
         return float(one is other)
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])

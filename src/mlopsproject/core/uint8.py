@@ -1,4 +1,4 @@
-"""Conversion of pictures of any mode to uint8 gray or RGB, tile by tile, so that memory stays near one copy of each."""
+"""Conversion of pictures of any mode to uint8 gray or RGB, in tiles to save memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from mlopsproject.core.errors import ImageError
 
-#: Transparent pixels show this gray: the middle of the range, so that they add neither light nor contrast.
+#: Gray value behind transparent pixels: the middle of the range, to add little brightness or contrast.
 BACKGROUND: Final = 128
 
 _TILE: Final = 1024
@@ -28,15 +28,15 @@ def result_mode(image: Image.Image) -> str:
 def to_uint8(image: Image.Image) -> Image.Image:
     """Convert any mode to ``L`` or ``RGB``.
 
-    Transparency is laid over mid-gray. Of wide gray, 16-bit has a fixed white and is scaled by 1/257. Of 32-bit and
-    float gray the range tells the scale: within 0-1 floats are fractions, within 0-255 they are taken as they are,
-    within 0-65535 as 16-bit; anything else is stretched to 0-255.
+    Transparency is blended with mid-gray. 16-bit gray is scaled by 1/257. The scale of 32-bit and float gray depends on
+    the picture's range of values: floats within 0-1 are multiplied by 255, values within 0-255 are kept, within 0-65535
+    scaled by 1/257; any other range is stretched to 0-255.
 
     Args:
-        image: decoded; left as it is.
+        image: decoded; not modified.
 
     Returns:
-        The picture itself if there is nothing to convert.
+        A picture in mode ``L`` or ``RGB``; `image` itself if there is nothing to convert.
 
     Raises:
         ImageError: `unsupported`, for another mode or values that are not finite.
@@ -45,7 +45,7 @@ def to_uint8(image: Image.Image) -> Image.Image:
     if mode.startswith(_WIDE):
         return _scale_wide(image)
     if mode in _TRANSPARENT or "transparency" in image.info:
-        return _lay_over_gray(image)
+        return _blend_with_gray(image)
     if mode in ("L", "RGB"):
         return image
     if mode in ("1", "P", "CMYK", "YCbCr", "HSV", "RGBX"):
@@ -61,7 +61,7 @@ def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:
             yield (left, upper), image.crop((left, upper, right, lower))
 
 
-def _lay_over_gray(image: Image.Image) -> Image.Image:
+def _blend_with_gray(image: Image.Image) -> Image.Image:
     mode = result_mode(image)
     canvas = Image.new(mode, image.size, BACKGROUND if mode == "L" else (BACKGROUND,) * 3)
     for corner, tile in _tiles(image):
@@ -71,7 +71,7 @@ def _lay_over_gray(image: Image.Image) -> Image.Image:
 
 
 def _scale_wide(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit or float gray to 0-255."""
+    """Scale 16-bit, 32-bit or float gray to 0-255."""
     kind = np.asarray(image.crop((0, 0, 1, 1))).dtype
     is_16_bit = kind.kind == "u" and kind.itemsize == 2
     low, high = (0.0, 65535.0) if is_16_bit else _range(image)
@@ -84,7 +84,7 @@ def _scale_wide(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """The least and the greatest value."""
+    """The smallest and the largest value of a picture."""
     low, high = np.inf, -np.inf
     for _, tile in _tiles(image):
         values = np.asarray(tile)
