@@ -69,7 +69,7 @@ class Store(StoreFiles):
         return sorted(found.union(self._shipped.names() if self._shipped else ()))
 
     def exists(self, name: str) -> bool:
-        """Whether the store holds a bundle of this name.
+        """Whether the store has a bundle of this name.
 
         Raises:
             StoreError: if the store cannot be reached.

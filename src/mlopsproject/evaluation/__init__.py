@@ -1,1 +1,1 @@
-"""What a bundle is worth: metrics, calibration, plots, HTML reports and the model card. Never imports torch."""
+"""Evaluation of bundles: metrics, calibration, robustness, plots, reports and the model card. Never imports torch."""

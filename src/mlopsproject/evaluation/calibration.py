@@ -1,4 +1,4 @@
-"""Confidence that means something: temperature, calibration error, risk against coverage, and when to abstain.
+"""Calibration and selective prediction: temperature scaling, calibration error, risk-coverage, abstain threshold.
 
 Confidence is the probability of the predicted class, float in 0-1. A picture is *answered* when its confidence is at or
 above the abstain threshold, else the model says "uncertain". *Coverage* is the answered share, *risk* the error rate
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-#: Temperatures outside this range say more about a tiny validation set than about the model.
+#: Bounds of the fit; temperatures outside result only from tiny validation sets.
 _TEMPERATURE_RANGE = (0.1, 10.0)
 
 
@@ -31,7 +31,7 @@ class ReliabilityBin(TypedDict):
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """Risk against coverage, one point per distinct confidence, from the strictest threshold to the laxest.
+    """Risk-coverage curve, one point per distinct confidence, from the highest threshold to the lowest.
 
     Attributes:
         threshold: float64 ``[M]``, descending; a picture is answered when its confidence is at or above it.
@@ -52,14 +52,13 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class AbstainFit:
-    """A fitted abstain threshold and what it does on the images it was fitted on.
+    """A fitted abstain threshold, with coverage and risk on the images that it was fitted on.
 
     Attributes:
         threshold: pictures with confidence below it are "uncertain"; 0 answers everything.
         coverage: share answered, 0-1.
         risk: error rate among the answered, 0-1.
-        attained: whether the risk asked for was met; if not, the threshold is the one that gives the least coverage
-            allowed.
+        attained: whether the requested risk was met; if not, the threshold gives the smallest allowed coverage.
     """
 
     threshold: float
@@ -69,11 +68,11 @@ class AbstainFit:
 
 
 def softmax(logits: NDArray[Any], temperature: float = 1.0) -> FloatArray:
-    """Turn logits into probabilities.
+    """Class probabilities of logits, with temperature scaling.
 
     Args:
         logits: float ``[N, K]``.
-        temperature: logits are divided by it; above 1 softens.
+        temperature: logits are divided by it; values above 1 lower the confidence.
 
     Returns:
         float64 ``[N, K]``, rows sum to 1.
@@ -86,10 +85,10 @@ def softmax(logits: NDArray[Any], temperature: float = 1.0) -> FloatArray:
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Find the temperature that minimises the negative log-likelihood.
+    """Fit the temperature that minimises the negative log-likelihood (temperature scaling, Guo et al., 2017).
 
-    Where the likelihood has no minimum to find (every picture right: the colder the better; or logits that say
-    nothing), the answer is 1.
+    If every picture is classified correctly, so that there is no minimum, or no temperature is better than 1, the
+    result is 1.
 
     Args:
         logits: float ``[N, K]`` of **validation** images.
@@ -174,7 +173,7 @@ def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any], 
 
 
 def risk_coverage(confidence: NDArray[Any], correct: NDArray[Any]) -> RiskCoverage:
-    """Trace risk against coverage as the threshold falls.
+    """Compute the risk-coverage curve.
 
     Pictures of equal confidence are answered together, so the curve does not depend on the order of the input.
 
@@ -203,16 +202,16 @@ def risk_coverage(confidence: NDArray[Any], correct: NDArray[Any]) -> RiskCovera
 def fit_abstention(
     confidence: NDArray[Any], correct: NDArray[Any], max_risk: float = 0.10, min_coverage: float = 0.5
 ) -> AbstainFit:
-    """Find the smallest confidence threshold whose answered images are wrong at most `max_risk` of the time.
+    """Find the lowest confidence threshold with a risk of at most `max_risk` and a coverage of `min_coverage` or more.
 
-    When no threshold reaches `max_risk` with at least `min_coverage` answered, the result is the strictest threshold
-    that still answers `min_coverage`, with ``attained=False``.
+    If there is none, the result is the highest threshold with a coverage of `min_coverage` or more, with
+    ``attained=False``.
 
     Args:
         confidence: float ``[N]``, 0-1, calibrated, of **validation** images.
         correct: bool ``[N]``.
-        max_risk: error rate allowed among the answered, 0-1.
-        min_coverage: share that must be answered, 0-1.
+        max_risk: largest error rate among the answered, 0-1.
+        min_coverage: smallest answered share, 0-1.
 
     Raises:
         ValueError: without images.

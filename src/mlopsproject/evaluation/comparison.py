@@ -1,4 +1,4 @@
-"""Bundles side by side: one row each for the table of results, and accuracy against latency."""
+"""Table of results with one row per bundle and precision, and the plot of accuracy against latency."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ COLUMNS: Final = (
     "class_names",
     "data_fingerprint",
 )
-#: Rows that agree in these are the same measurement, and a new one replaces the old.
+#: Rows with equal values in these columns are the same measurement, and a new one replaces the old.
 _KEY: Final = ("bundle", "precision", "data_fingerprint", "split")
-#: Rows that agree in these were measured on the same images and can stand in one figure.
+#: Rows with equal values in these columns were measured on the same images and can be in one plot.
 _SAME_IMAGES: Final = ("data_fingerprint", "split", "class_names")
 _NUMBERS: Final = ("classes", "accuracy", "latency_ms")
 
@@ -69,7 +69,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
         latency_ms: from `latency.measure_latency`.
 
     Returns:
-        A value for each of `COLUMNS`; ``None`` for what is not known.
+        Column → value for each of `COLUMNS`; ``None`` for unknown values.
     """
     spec, training, robustness = predictor.spec, predictor.spec.training, metrics["robustness"] or {}
     low, high = metrics.get("intervals_95", {}).get("accuracy") or (None, None)
@@ -110,7 +110,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
 
 
 def merge_rows(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Put new rows in place of older ones of the same measurement, and sort: fewer classes first, then by accuracy."""
+    """Replace old rows by new ones of the same measurement; sort by fewest classes, then by highest accuracy."""
     rows = {tuple(str(row[key]) for key in _KEY): dict(row) for row in [*old, *new]}
     return sorted(rows.values(), key=lambda row: (int(row["classes"]), -float(row["accuracy"]), str(row["bundle"])))
 
@@ -121,7 +121,7 @@ def same_images(rows: Iterable[Mapping[str, Any]], as_row: Mapping[str, Any]) ->
 
 
 def seed_summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over runs of one recipe: the same command but for its seed, on the same images.
+    """Mean and standard deviation over runs of one recipe: the same command except for its seed, on the same images.
 
     Returns:
         For each recipe with at least two seeds `recipe`, `precision`, `data`, `split`, `seeds`, `mean` and `sd` of the
@@ -145,16 +145,16 @@ def seed_summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def recipe(row: Mapping[str, Any]) -> str:
-    """The bundle's name without its digits, which runs of one recipe share."""
+    """The bundle's name without its hash, which is equal for all runs of one recipe."""
     return str(row["bundle"]).rpartition("-")[0]
 
 
 def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[dict[str, str]]:
-    """Read a table; a missing file is an empty one.
+    """Read a table of results; a missing file counts as an empty table.
 
     Raises:
-        DataError: if it is no such table: not a text file, without one of the columns, or without a number where one
-            belongs.
+        DataError: if it is not a CSV file, lacks one of the columns, or has a value that is not a number in `classes`,
+            `accuracy` or `latency_ms`.
     """
     if not path.exists():
         return []
@@ -177,10 +177,10 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[dict[str, st
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a table of results at once; its folder is made if needed.
+    """Write a table of results atomically; its folder is created if needed.
 
     Raises:
-        UserError: for a full disk, or a place that cannot be written.
+        UserError: for a full disk, or a folder that cannot be written.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -193,13 +193,13 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def plot_comparison(
     rows: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, str]], path: Path, *, classes: int
 ) -> None:
-    """Draw accuracy against latency; figures that others published have no comparable latency and stand at the side.
+    """Plot accuracy against latency; published accuracies, which have no comparable latency, are listed at the side.
 
     Args:
         rows: of a table of results, measured on the same images; those of `classes` classes are drawn.
         published: rows with `name`, `accuracy` (0-1) and `classes`.
         path: of the PNG.
-        classes: how many.
+        classes: number of classes.
     """
     shown = [row for row in rows if int(row["classes"]) == classes]
     others = [row for row in published if int(row["classes"]) == classes]
@@ -222,9 +222,9 @@ def plot_comparison(
                 style: dict[str, Any] = {"color": colour, "fmt": marker, "markersize": 7, "capsize": 3, "linewidth": 1}
                 axes.errorbar(x, y, yerr=errors, label=precision, **style)
             for row, a, b in zip(chosen, x, y, strict=True):
-                # One name for both precisions of a bundle, which lie close together.
+                # One label for both precisions of a bundle, which are close together.
                 if precision == "fp32" or not any(row["bundle"] == item["bundle"] for item in named):
-                    place = (7, 5 if labels % 2 == 0 else -13)  # neighbours above and below in turns
+                    place = (7, 5 if labels % 2 == 0 else -13)  # alternately above and below
                     axes.annotate(recipe(row), (a, b), place, textcoords="offset points", fontsize=8.5, color=INK)
                     labels += 1
             named += chosen

@@ -1,4 +1,4 @@
-"""What is in a data set, as one self-contained HTML page."""
+"""Report on the contents of a data set, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = {**SPLIT_COLOURS, "dropped": MUTED, "none": GRID}
 
 
 class Gallery:
-    """Pictures of a data set, ready for a page.
+    """Pictures of a data set with their labels and paths, for the page's template.
 
     Args:
         images: uint8 ``[N, C, H, W]``, one per manifest row.
@@ -34,19 +34,19 @@ class Gallery:
         self._paths = paths
 
     def picture(self, row: int) -> str:
-        """Return the picture as a `data:` URI."""
+        """Return the picture of a row as a `data:` URI."""
         return picture_uri(np.asarray(self._images[row]))
 
     def label(self, row: int) -> str:
-        """Return the class name."""
+        """Return the class name of a row."""
         return str(self.labels[row])
 
     def path(self, row: int) -> str:
-        """Return where the picture came from."""
+        """Return the source path of a row's picture."""
         return str(self._paths[row])
 
     def samples(self, count: int, seed: int) -> dict[str, list[int]]:
-        """Draw at most `count` rows of every class, by name."""
+        """Draw at most `count` rows of every class at random; class name → sorted rows."""
         rng = np.random.default_rng(seed)
         return {
             str(name): np.sort(rng.permutation(np.flatnonzero(self.labels == name))[:count]).tolist()
@@ -56,7 +56,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class _Figures:
-    """What the page derives from the facts."""
+    """Values that the page derives from the facts."""
 
     facts: dict[str, Any]
     samples: dict[str, list[int]]
@@ -82,7 +82,7 @@ class _Figures:
 
     @property
     def published(self) -> bool:
-        """Whether the source came with splits of its own."""
+        """Whether the source has published splits."""
         return set(self.facts["source_balance"]) != {"none"}
 
     @property
@@ -115,7 +115,7 @@ def write_data_report(
         path: of the HTML file.
         root: where data sets live.
         samples: pictures shown of each class.
-        seed: of their draw.
+        seed: of their random choice.
         command: what imported the data set, shown on the page.
 
     Returns:
@@ -155,6 +155,6 @@ def render_data_report(
 
 
 def _suspect_rule(kind: str) -> str:
-    """Say what makes an image suspect of this kind, such as `brightness below 0.12`."""
+    """The rule by which an image is suspect, such as `brightness below 0.12`."""
     statistic, limit, above = SUSPECT_LIMITS[kind]
     return f"{statistic} {'above' if above else 'below'} {limit}"

@@ -1,4 +1,4 @@
-"""Score a bundle on a data set, through the same torch-free Predictor that serves it."""
+"""Evaluates a bundle on a data set, through the same torch-free Predictor that serves it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _LIBRARIES = ("mlopsproject", "onnxruntime", "numpy", "pillow", "scikit-learn")
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model said about the images of a split.
+    """A model's predictions on the images of a split.
 
     Attributes:
         rows: int64 ``[N]``, rows of the manifest.
-        labels: int64 ``[N]``.
+        labels: int64 ``[N]``, indices of the true classes.
         probabilities: float64 ``[N, K]``, calibrated.
         flip_probabilities: the same, of logits averaged over each picture and its mirror image (test-time
             augmentation).
@@ -72,35 +72,35 @@ def evaluate_bundle(
     examples: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure a bundle and write `metrics.json` and, under `plots/`, the figures.
+    """Evaluate a bundle and write `metrics.json` and, under `plots/`, the plots.
 
     Args:
         predictor: of a sealed bundle, or of a folder that is about to be sealed.
         dataset: with the bundle's classes, loaded at its input size and channels.
         split: `train`, `validation`, `test` or `all`.
-        out_dir: made if missing.
-        bootstrap_samples: replicates behind the 95 % intervals.
-        seed: of the bootstrap and of the draw of examples.
+        out_dir: created if missing.
+        bootstrap_samples: resamples for the 95 % intervals.
+        seed: of the bootstrap and of the choice of examples.
         batch_size: images per run of the network.
-        robustness_images: measure robustness on at most this many of the images, and what the model says to pictures
-            without a face; 0 leaves both out.
-        plots: write the figures.
-        examples: add a grid of example predictions. Off by default, because bundles are passed on and the faces of a
-            data set often may not be.
+        robustness_images: measure robustness on at most this many of the images, and rejection of pictures without a
+            face; 0 skips both.
+        plots: write the plots.
+        examples: add a grid of example predictions. Off by default, because bundles are shared and the faces of a data
+            set often may not be.
         progress: show a progress bar.
 
     Returns:
         The content of `metrics.json`: everything of `metrics.classification_metrics` at the top level, and
-        `reliability` (bins), `risk_coverage`, `abstention` (at the bundle's threshold), `twins` (`exact`, `near`,
-        counts and rule; ``None`` where the bundle carries no hashes) with the headline figures `without_exact_twins`
-        and `without_twins`, `flip_tta` (headline figures with flip test-time augmentation), `robustness` and
-        `rejection` (see `evaluation.robustness`; ``None`` when not asked for), `bundle`, `data`, `versions`, `seconds`,
-        `created_at`.
+        `reliability` (bins), `risk_coverage`, `abstention` (at the bundle's threshold), `twins` (counts `exact` and
+        `near`, and `rule`, see `evaluation.twins`; ``None`` if the bundle has no hashes) with the headline metrics
+        `without_exact_twins` and `without_twins`, `flip_tta` (headline metrics with flip test-time augmentation),
+        `robustness` and `rejection` (see `evaluation.robustness`; ``None`` if skipped), `bundle`, `data`, `versions`,
+        `seconds`, `created_at`.
 
     Raises:
         ConfigError: for an unknown split.
-        DataError: for a split without images, or a data set that was loaded for another input.
-        BundleError: if the bundle's classes are not the data set's, or its network gives no numbers.
+        DataError: for a split without images, or a data set that was loaded at another size or number of channels.
+        BundleError: if the bundle's classes are not the data set's, or its network's outputs are not finite.
     """
     rows = _rows(dataset, split)
     _check_match(predictor, dataset)
@@ -116,7 +116,7 @@ def evaluate_bundle(
         "abstention": _abstention(confidence, correct, predictor.abstain_threshold),
         **_without_twins(predictor, dataset, scores, options),
         "flip_tta": _headline(classification_metrics(labels, scores.flip_probabilities, dataset.classes, **options)),
-        **_stress(predictor, dataset, scores, robustness_images, seed, batch_size, progress),
+        **_robustness(predictor, dataset, scores, robustness_images, seed, batch_size, progress),
         **_provenance(predictor, dataset, split, scores.seconds),
     }
     metrics = dict(jsonable(metrics))
@@ -159,7 +159,7 @@ def _score(
 ) -> Scores:
     plain, flipped = [], []
     seconds = 0.0
-    # Chunk by chunk, so that the memory-mapped images never are in memory all at once.
+    # In chunks, so that the memory-mapped images are never all in memory.
     for first in track(range(0, len(rows), _CHUNK), "Scoring", transient=True, disable=not progress):
         images = np.asarray(dataset.images[rows[first : first + _CHUNK]])
         start = time.perf_counter()
@@ -181,7 +181,7 @@ def _name(predictor: Predictor) -> str:
 
 
 def _thinned(coverage: NDArray[np.float64], risk: NDArray[np.float64]) -> dict[str, Any]:
-    """The curve at every percent of coverage: enough to draw it again."""
+    """The curve, sampled at every percent of coverage."""
     grid = np.linspace(0.01, 1.0, 100)
     index = np.minimum(np.searchsorted(coverage, grid - 1e-12), len(coverage) - 1)
     return {"coverage": coverage[index], "risk": risk[index]}
@@ -200,7 +200,7 @@ def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stress(
+def _robustness(
     predictor: Predictor,
     dataset: FaceDataset,
     scores: Scores,

@@ -1,4 +1,4 @@
-"""How long one face takes on one core."""
+"""Latency of inference on one face on one CPU core."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _RUNS = 50
 
 
 def measure_latency(predictors: Sequence[Predictor], *, rounds: int = 10, seed: int = 0) -> list[float]:
-    """Time predictors in turns on single pictures, from pixels to probabilities.
+    """Measure the latency of predictors on single random pictures, from uint8 input to probabilities.
 
     Args:
         predictors: each opened with one thread.
-        rounds: every predictor has as many turns, of 50 pictures each. The best turn counts: what slows a turn down is
-            other work on the machine.
+        rounds: number of rounds, in each of which every predictor is timed on 50 pictures. The best round counts,
+            because other load on the machine only slows a round down.
         seed: of the pictures.
 
     Returns:
-        Milliseconds per picture of each predictor, the median of its best turn.
+        Milliseconds per picture of each predictor: the median of its best round.
     """
     rng = np.random.default_rng(seed)
     pictures = []
@@ -38,20 +38,20 @@ def measure_latency(predictors: Sequence[Predictor], *, rounds: int = 10, seed: 
     best = [float("inf")] * len(predictors)
     for _ in range(rounds):
         for number, predictor in enumerate(predictors):
-            best[number] = min(best[number], _median_of_turn(predictor, pictures[number]))
+            best[number] = min(best[number], _median_ms(predictor, pictures[number]))
     return best
 
 
 def latency_of_bundle(bundle: str, store: str, rounds: int) -> dict[str, Any]:
-    """Time a bundle's precisions.
+    """Measure the latency of each of a bundle's precisions.
 
     Args:
         bundle: name, alias or folder.
-        store: where bundles are.
+        store: address of the store.
         rounds: see `measure_latency`.
 
     Returns:
-        `bundle`, and for each precision `<precision>_ms` per picture.
+        `bundle`, `parameters`, and for each precision `<precision>_ms`, milliseconds per picture.
 
     Raises:
         UserError: a missing or damaged bundle.
@@ -64,7 +64,7 @@ def latency_of_bundle(bundle: str, store: str, rounds: int) -> dict[str, Any]:
     return {"bundle": opened.name, "parameters": opened.spec.network.get("parameters"), **named}
 
 
-def _median_of_turn(predictor: Predictor, pictures: np.ndarray) -> float:
+def _median_ms(predictor: Predictor, pictures: np.ndarray) -> float:
     times = []
     for picture in pictures:
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""How good a classifier is: counts, rates, ranking and calibration, with bootstrap intervals.
+"""Classification metrics: confusion matrix, rates, ROC curves and calibration error, with bootstrap intervals.
 
-A class without a single labelled image cannot be measured: its figures are ``None`` and the macro averages run over the
-classes that do have images.
+A class without labelled images cannot be measured: its metrics are ``None``, and macro averages are over the classes
+that have images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlopsproject.evaluation.calibration import expected_calibration_error
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Keeps the log-likelihood finite when a model gives the true class a probability of zero.
+#: Lower bound of probabilities in the log-likelihood, to keep it finite.
 _TINY = 1e-12
 
 
@@ -33,7 +33,7 @@ class RocCurve:
 
 
 def jsonable(value: Any) -> Any:
-    """Turn NumPy scalars and arrays into plain Python, and NaN or infinity into ``None``, at any depth."""
+    """Convert NumPy scalars and arrays to plain Python, and NaN or infinity to ``None``, recursively."""
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -58,7 +58,7 @@ def confusion_matrix(labels: NDArray[Any], predicted: NDArray[Any], classes: int
 
 
 def scores_from_confusion(confusion: NDArray[Any]) -> dict[str, FloatArray]:
-    """Derive rates from one confusion matrix or a stack of them.
+    """Compute rates from one confusion matrix or a stack of them.
 
     Args:
         confusion: counts ``[..., K, K]``, rows are true classes.
@@ -92,11 +92,10 @@ def scores_from_confusion(confusion: NDArray[Any]) -> dict[str, FloatArray]:
 def bootstrap_scores(confusion: IntArray, samples: int, seed: int) -> dict[str, FloatArray]:
     """Draw bootstrap replicates of every score of `scores_from_confusion`.
 
-    Resampling N images with replacement and counting them is a multinomial draw of the confusion matrix, so that no
-    image has to be touched.
+    Resampling N images with replacement is equivalent to a multinomial draw of the confusion matrix.
 
     Returns:
-        Arrays with a leading axis of `samples`.
+        As `scores_from_confusion`, with a leading axis of `samples`.
     """
     total = int(confusion.sum())
     rng = np.random.default_rng(seed)
@@ -105,7 +104,7 @@ def bootstrap_scores(confusion: IntArray, samples: int, seed: int) -> dict[str, 
 
 
 def roc_curves(labels: NDArray[Any], probabilities: NDArray[Any], classes: Sequence[str]) -> dict[str, RocCurve]:
-    """Trace one-vs-rest ROC curves.
+    """Compute one-vs-rest ROC curves.
 
     Args:
         labels: int ``[N]``.
@@ -113,8 +112,8 @@ def roc_curves(labels: NDArray[Any], probabilities: NDArray[Any], classes: Seque
         classes: the K names.
 
     Returns:
-        One curve for each class that has both images and non-images, then `micro` (all decisions pooled) and `macro`
-        (mean of the class curves). Empty when no class qualifies.
+        One curve for each class that has both positive and negative images, then `micro` (all decisions pooled) and
+        `macro` (mean of the class curves). Empty if there is no such class.
     """
     from sklearn.metrics import roc_curve
 
@@ -132,7 +131,7 @@ def roc_curves(labels: NDArray[Any], probabilities: NDArray[Any], classes: Seque
     curves["micro"] = RocCurve(fpr, tpr, _area(fpr, tpr))
     grid = np.unique(np.concatenate([curve.false_positive_rate for curve in per_class]))
     mean = np.mean([np.interp(grid, c.false_positive_rate, c.true_positive_rate) for c in per_class], axis=0)
-    # The mean of the class areas, as everyone reports it, rather than the area of the interpolated mean curve.
+    # As usual, the mean of the class areas rather than the area of the interpolated mean curve.
     curves["macro"] = RocCurve(grid, mean, float(np.mean([curve.area for curve in per_class])))
     return curves
 
@@ -145,21 +144,21 @@ def classification_metrics(
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure a classifier on labelled images.
+    """Compute all metrics of a classifier on labelled images.
 
     Args:
         labels: int ``[N]``, 0 to K-1.
         probabilities: float ``[N, K]``, rows sum to 1, calibrated.
         classes: the K class names in output order.
-        bootstrap_samples: replicates behind the 95 % percentile intervals; 0 leaves the intervals out.
+        bootstrap_samples: resamples for the 95 % percentile intervals; 0 leaves the intervals out.
         seed: of the bootstrap.
 
     Returns:
         Plain JSON types: `images`, `accuracy`, `balanced_accuracy`, `macro_f1`, `weighted_f1`, `nll`, `brier`, `ece`
         (15 bins), `mean_confidence`; `per_class` name → `precision`, `recall`, `f1`, `support`, `predicted`;
         `confusion` → `raw` (rows are true classes) and `normalised` (by row); `roc_auc` → class names, `micro`,
-        `macro`; `intervals_95` → `[low, high]` of the three headline scores, and `per_class` of recall and F1.
-        What cannot be measured is ``None``.
+        `macro`; `intervals_95` → `[low, high]` of accuracy, balanced accuracy, macro and weighted F1, and `per_class`
+        of precision, recall and F1. What cannot be measured is ``None``.
 
     Raises:
         ValueError: for shapes that do not fit, labels out of range, no images, or probabilities that are not numbers.
@@ -201,7 +200,7 @@ def _intervals(counts: IntArray, classes: Sequence[str], samples: int, seed: int
     drawn = bootstrap_scores(counts, samples, seed)
 
     def interval(values: FloatArray) -> list[float] | None:
-        # A rare class may be missing from some replicates; those say nothing about it.
+        # A rare class may be missing from some resamples, which are then ignored.
         known = values[~np.isnan(values)]
         return [float(edge) for edge in np.percentile(known, [2.5, 97.5])] if len(known) else None
 

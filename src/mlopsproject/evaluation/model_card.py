@@ -1,4 +1,4 @@
-"""The model card, generated from the spec and the metrics, so that it cannot disagree with them."""
+"""The model card (`MODEL_CARD.md`), generated from a bundle's spec and metrics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_model_card(spec: ModelSpec, metrics: dict[str, Any], path: Path, *, li
 
 
 def empty_sections(text: str) -> list[str]:
-    """List the headings of a Markdown text under which nothing is said; the head of a table says nothing."""
+    """List the headings of a Markdown text that have no content; a table without rows is no content."""
     parts = re.split(r"^## +(.+)$", text, flags=re.MULTILINE)[1:]
     titles, bodies = parts[::2], parts[1::2]
     table_head = re.compile(r"^\|[^\n]*\|\n\|[-| :]+\|\n", re.MULTILINE)
@@ -75,9 +75,9 @@ def _details(spec: ModelSpec) -> list[tuple[str, str]]:
 
 
 def _commands(spec: ModelSpec, metrics: dict[str, Any]) -> list[str]:
-    """What imports the data, trains the model and measures it again."""
+    """Commands that import the data, train the model and evaluate it."""
     known = [str(spec.training.get(key) or "") for key in ("import_command", "command", "export_command")]
-    # The bundle's name is a hash over this card, too, and cannot be in it.
+    # The bundle's name cannot be in the card, because it is a hash over the card, too.
     measure = f"uv run invoke evaluate -o bundle=BUNDLE -o data.name={metrics['data']['name']}"
     return [command for command in known if command] + ([measure] if any(known) else [])
 

@@ -1,4 +1,4 @@
-"""What the HTML pages share: the template environment, number formats and pictures inside the page."""
+"""Shared parts of the HTML pages: template environment, number formats and embedded pictures."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from mlopsproject.evaluation.style import PALETTE
 
-#: Stands where a figure could not be measured.
+#: Text in place of a value that could not be measured.
 UNKNOWN = "n/a"
-#: Largest side of the pictures in a page; wider ones only make the page heavy.
+#: Largest side of embedded pictures in pixels, to keep pages small.
 _THUMBNAIL = 96
 
 
 @cache
 def environment() -> Environment:
-    """The Jinja environment of the package's templates; HTML is escaped, an unknown name in a template is an error."""
+    """The Jinja environment of the templates: HTML is escaped, an undefined name in a template is an error."""
     env = Environment(
         loader=PackageLoader("mlopsproject.evaluation", "templates"),
         autoescape=select_autoescape(("html.j2",)),
@@ -56,12 +56,12 @@ def number(value: float | None) -> str:
 
 
 def file_uri(path: Path) -> str:
-    """Return a PNG file as a `data:` URI, so that the page needs no other file."""
+    """Return a PNG file as a `data:` URI."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def picture_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return a cached picture as a small `data:` URI.
+    """Return a picture as a `data:` URI, as JPEG and downscaled.
 
     Args:
         pixels: uint8 ``[C, H, W]``, C = 1 or 3.
@@ -76,7 +76,7 @@ def picture_uri(pixels: NDArray[np.uint8]) -> str:
 
 
 def write_page(template: str, path: Path, **values: Any) -> Path:
-    """Render a template to a file, complete or not at all.
+    """Render a template to a file, atomically.
 
     Returns:
         The path.

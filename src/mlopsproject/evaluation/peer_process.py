@@ -1,7 +1,7 @@
-"""One side of the comparison with other packages, run as a script: `python peer_process.py SIDE FACES ANSWERS OPTIONS`.
+"""Measures one package ("side") of the benchmark of peers: `python peer_process.py SIDE FACES ANSWERS OPTIONS`.
 
-It runs under the Python of an environment that has that package and nothing of this project, so it imports nothing of
-it but for the side `mlopsproject`. No side searches for faces: each is given pictures that are one face.
+The script runs in an environment with that package and without this project, so that it imports nothing of the project
+except for the side `mlopsproject`. No side detects faces: each picture is one face.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Everything that may take more threads than one counts the cores before it looks at what it may use.
+# Set to 1: these libraries start a thread for every core, including those that they may not use.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 WARM_UP = 20
 
-#: Takes RGB pixels, uint8 `[H, W, 3]`; gives the probability of each class.
+#: Takes RGB pixels, uint8 `[H, W, 3]`; returns the probability of each class.
 Answer = Callable[[Any], Any]
 
 
 def fer() -> tuple[list[str], Answer]:
-    """Its default network (TensorFlow Lite), on the whole picture: no search, no margin."""
+    """FER: its default network (TensorFlow Lite), on the whole picture without detection or margin."""
     detector = import_module("fer.fer").FER(offsets=(0, 0))
     classes = list(detector._get_labels().values())
 
@@ -42,7 +42,7 @@ def fer() -> tuple[list[str], Answer]:
 
 
 def deepface() -> tuple[list[str], Answer]:
-    """`analyze` of the emotion alone, without a detector."""
+    """DeepFace: `analyze` of the emotion only, without a face detector."""
     analyze = import_module("deepface.DeepFace").analyze
     classes = list(import_module("deepface.models.demography.DemographyUtils").EMOTION_LABELS)
 
@@ -56,14 +56,14 @@ def deepface() -> tuple[list[str], Answer]:
 
 
 def emotiefflib() -> tuple[list[str], Answer]:
-    """Its default network, EfficientNet-B0, in ONNX Runtime."""
+    """EmotiEffLib: its default network, EfficientNet-B0, in ONNX Runtime."""
     recognizer = import_module("emotiefflib.facial_analysis").EmotiEffLibRecognizer(engine="onnx", device="cpu")
     classes = list(recognizer.idx_to_emotion_class.values())
     return classes, lambda pixels: recognizer.predict_emotions(pixels, logits=False)[1][0]
 
 
 def hsemotion_onnx() -> tuple[list[str], Answer]:
-    """Its default network, EfficientNet-B0."""
+    """HSEmotion: its default network, EfficientNet-B0, in ONNX Runtime."""
     recognizer = import_module("hsemotion_onnx.facial_emotions").HSEmotionRecognizer()
     classes = list(recognizer.idx_to_class.values())
     return classes, lambda pixels: recognizer.predict_emotions(pixels, logits=False)[1]
@@ -83,7 +83,7 @@ def rmn() -> tuple[list[str], Answer]:
 
 
 def py_feat() -> tuple[list[str], Answer]:
-    """The network of `Detectorv2`, which gives action units, gaze, pose and mesh along with the emotion."""
+    """Py-Feat: the network of `Detectorv2`, which also computes action units, gaze, pose and mesh."""
     torch = import_module("torch")
     network = import_module("feat.multitask.inference").MultitaskModel(device="cpu")
 
@@ -94,12 +94,12 @@ def py_feat() -> tuple[list[str], Answer]:
 
 
 def mlopsproject(bundle: str, precision: str) -> tuple[list[str], Answer]:
-    """A bundle, through the Predictor."""
+    """A bundle of this project, by the Predictor."""
     predictor = import_module("mlopsproject.core.predictor").Predictor.load(bundle, precision)
     return list(predictor.spec.classes), lambda pixels: list(predictor.predict(pixels)[0].probabilities.values())
 
 
-#: Of each side: its name on the package index, what is imported, and how it is asked.
+#: Side → name on the package index, module to import, and function that returns the classes and an `Answer`.
 SIDES: dict[str, tuple[str, str, Callable[..., tuple[list[str], Answer]]]] = {
     "mlopsproject": ("mlopsproject", "mlopsproject.core.predictor", mlopsproject),
     "fer": ("fer", "fer.fer", fer),
@@ -112,17 +112,17 @@ SIDES: dict[str, tuple[str, str, Callable[..., tuple[list[str], Answer]]]] = {
 
 
 def measure(side: str, faces: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Install size, start, answers and time of one side.
+    """Measure installed size, start-up time, predictions, latency and memory of one side.
 
     Args:
         side: one of `SIDES`.
         faces: an `.npz` of pictures, uint8 `[H, W]` or `[H, W, 3]`.
-        options: `timed` pictures, whether all are scored (`score`), the `core` to stay on, and the
-            `arguments` of the side.
+        options: number of pictures that are `timed`, whether all are scored (`score`), index of the CPU `core` to
+            use, and `arguments` of the side's function.
 
     Returns:
-        `version`, `packages`, `megabytes`, `import_s`; then `classes`, `probabilities`, `ms`, `ready_s`, `memory_mb`,
-        or `error` where the package went no further.
+        `version`, `packages`, `megabytes`, `memory_mb`; `import_s`, `ready_s` (import to first prediction, seconds),
+        `classes`, `probabilities` and `ms` (median per picture), as far as the package got; `error` if it failed.
     """
     os.sched_setaffinity(0, {options["core"]})
     package, module, prepare = SIDES[side]
@@ -135,14 +135,14 @@ def measure(side: str, faces: str, options: dict[str, Any]) -> dict[str, Any]:
         answer(_blank())
         found["ready_s"] = time.perf_counter() - start
         found |= {"classes": classes, **_answers(answer, faces, options["timed"], options["score"])}
-    except Exception as error:  # whatever a foreign package raises is what is reported of it
+    except Exception as error:  # a package's failure is part of the result
         found["error"] = f"{type(error).__name__}: {error}"
     found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
 
 
 def installed(package: str) -> dict[str, float]:
-    """How many packages one needs, itself included, and their size on disk."""
+    """Number of packages (`packages`) that one requires, itself included, and their size on disk (`megabytes`)."""
     requirement = import_module("packaging.requirements").Requirement
     names: dict[str, set[str]] = {}
     waiting = [requirement(package)]

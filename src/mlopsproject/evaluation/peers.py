@@ -1,4 +1,4 @@
-"""Bundles beside other packages for facial expressions: the same faces, one core, each in an environment of its own."""
+"""Benchmark of bundles against other packages for facial expressions, on the same faces and one CPU core."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mlopsproject.evaluation.metrics import classification_metrics
 
 log = logging.getLogger(__name__)
 
-#: Packages that can be asked.
+#: Packages that can be measured.
 PEERS: Final = tuple(name for name in peer_process.SIDES if name != "mlopsproject")
 _SPLITS: Final = ("train", "validation", "test", "all")
 _LONGEST: Final = 300  # characters of an error
@@ -40,11 +40,11 @@ _LONGEST: Final = 300  # characters of an error
 
 @dataclass(frozen=True)
 class Faces:
-    """Pictures of one face each, with what they are said to look like.
+    """Labels of the benchmark's pictures, which show one face each.
 
     Attributes:
         labels: int64 `[N]`, index into `SEVEN`.
-        trained: bool `[N]`, whether a twin of the picture is in the part of its source that is for training.
+        trained: bool `[N]`, whether a twin (exact or near duplicate) is in the source's published training split.
     """
 
     labels: NDArray[np.int64]
@@ -64,27 +64,27 @@ def benchmark_peers(
     timeout: float,
     **packages: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Ask every side about the same faces, in turns, each in a process of its own on one core.
+    """Measure every side on the same faces, in alternation, each in a process of its own on one core.
 
     Args:
         data: name of an imported data set.
-        root: where data sets are.
+        root: folder of the data sets.
         split: `train`, `validation`, `test` or `all`.
         bundles: names, aliases or folders.
-        store: where bundles are.
+        store: address of the store.
         precision: of the bundles.
         sides: some of `PEERS`.
-        rounds: turns of each side; of times the best counts, because other work on the machine only slows a side down.
-        timed: pictures that are timed in each turn.
-        timeout: seconds that a turn may take, installing included.
-        packages: for each of `PEERS`, what `needs` to be installed, or the `python` of an environment that has it.
+        rounds: runs of each side; the best time counts, because other load on the machine only slows a side down.
+        timed: number of pictures that are timed in each run.
+        timeout: seconds that a run may take, installation included.
+        packages: for each of `PEERS`, the requirements to install (`needs`), or the `python` of an environment.
 
     Returns:
-        `machine`, `data`, `images`, how many of them have a twin in training, and the figures of each side. A package
-        that does not answer has its reason there, as `not measured`.
+        `machine`, `data`, `images`, how many of them have a twin in training, and the figures of each side; for a
+        package that fails, `not measured` is the reason.
 
     Raises:
-        UserError: for an impossible key, or a missing data set or bundle.
+        UserError: for an invalid config value, or a missing data set or bundle.
     """
     _check(split, precision, sides, rounds, timed, timeout)
     ours = [sys.executable]
@@ -121,7 +121,7 @@ def _check(split: str, precision: str, sides: Sequence[str], rounds: int, timed:
 
 
 def _save_faces(folder: Path, split: str, file: Path) -> Faces:
-    """Write the original pixels of a data set's seven classes to a file that any Python with NumPy reads."""
+    """Save the original pixels of a data set's pictures of the seven classes as `.npz`."""
     manifest, info = read_manifest(folder), read_import(folder)
     names, splits, groups = (column(manifest, name) for name in ("label", "split", "group"))
     labels = np.array([SEVEN.index(name) if name in SEVEN else -1 for name in names], np.int64)
@@ -142,13 +142,13 @@ def _path(bundle: str, store: str) -> str:
 
 
 def _python(package: Mapping[str, Any]) -> list[str]:
-    """How the Python of a package's environment is called."""
+    """Command line of the Python of a package's environment."""
     if package["python"]:
         return [str(Path(package["python"]).expanduser().absolute())]
     uv = shutil.which("uv")
     if uv is None:
         raise ConfigError("`uv` is not on the PATH, which makes an environment for each package.", "Install it.")
-    # `packaging` reads what the package says that it needs.
+    # `peer_process.installed` needs `packaging`.
     needs = [word for need in (*package["needs"], "packaging") for word in ("--with", need)]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return [uv, "run", "--isolated", "--no-project", "--no-config", "--quiet", "--python", version, *needs, "python"]
@@ -157,7 +157,7 @@ def _python(package: Mapping[str, Any]) -> list[str]:
 def _turn(
     side: str, python: Sequence[str], scratch: Path, options: Mapping[str, Any], timeout: float
 ) -> dict[str, Any]:
-    """Run one side once; what goes wrong is an answer, too."""
+    """Run one side once; a failure is returned as `error`."""
     answers = scratch / "answers.json"
     answers.unlink(missing_ok=True)
     script = [peer_process.__file__, side, str(scratch / "faces.npz"), str(answers), json.dumps(options)]
@@ -178,7 +178,7 @@ def _turn(
 
 
 def _run(command: Sequence[str], folder: Path, timeout: float) -> tuple[int, str]:
-    """The exit code of a program, and what it wrote to stderr."""
+    """Run a program; return its exit code and its stderr."""
     with subprocess.Popen(  # noqa: S603  # a script of our own
         command,
         cwd=folder,
@@ -193,7 +193,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> tuple[int, str
             said = process.communicate(timeout=timeout)[1]
             return process.returncode, said
         finally:
-            # uv, too, may have left something behind.
+            # Also ends child processes that are left.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -229,7 +229,7 @@ def _rounded(value: float | None) -> int | None:
 
 
 def _accuracy(turn: Mapping[str, Any], faces: Faces, classes: Sequence[str], title: str) -> dict[str, float | None]:
-    """Figures over the pictures of some classes, the others masked; empty for a side that does not know them all."""
+    """Metrics on the pictures of some classes, other classes masked; empty for a side that lacks one of them."""
     known = [canonical_class(name) for name in turn["classes"]]
     if not set(classes) <= set(known):
         return {}
@@ -237,7 +237,7 @@ def _accuracy(turn: Mapping[str, Any], faces: Faces, classes: Sequence[str], tit
     rows = np.isin(faces.labels, wanted)
     labels = np.array([wanted.index(label) for label in faces.labels[rows]], np.int64)
     scores = np.array(turn["probabilities"], np.float64)[rows][:, [known.index(name) for name in classes]]
-    # A package that rounds may leave nothing for the classes that are asked for.
+    # Rounded probabilities of these classes may all be 0.
     scores = np.maximum(scores, 1e-6)
     scores /= scores.sum(axis=1, keepdims=True)
     found = classification_metrics(labels, scores, classes)

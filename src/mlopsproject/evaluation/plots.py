@@ -1,4 +1,4 @@
-"""Figures of one evaluation, each a function from numbers to one PNG file. No screen, no global state."""
+"""Plots of one evaluation. Each function writes one PNG file, without a display or global state."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plot_confusion(counts: NDArray[Any], classes: Sequence[str], path: Path, *, 
     title = "Confusion matrix, share of each true class" if normalised else "Confusion matrix, images"
     with figure(path, (side + 0.6, side), title, "rows: label · columns: prediction") as canvas:
         axes = canvas.subplots()
-        # Colour always shows the share, so that a large class does not wash the others out.
+        # Colour always shows the share, so that a large class does not dominate.
         axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
         axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
         axes.set_yticks(range(len(classes)), classes)
@@ -202,7 +202,7 @@ def plot_examples(
     rows: Mapping[str, NDArray[np.int64]],
     path: Path,
 ) -> None:
-    """Draw a grid of predictions: some right, some wrong, and the wrong ones the model was most sure of.
+    """Draw a grid of predictions: some right, some wrong, and the wrong ones of highest confidence.
 
     Args:
         images: uint8 ``[N, C, H, W]``, 0-255.
@@ -215,7 +215,7 @@ def plot_examples(
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     size = (0.2 + 1.2 * EXAMPLE_COLUMNS, 0.75 + 1.78 * len(rows))
     with figure(path, size, "Example predictions", "label → prediction, with its confidence") as canvas:
-        # One set of axes for all pictures (one unit each): laying out a set per picture takes seconds.
+        # One axes object for all pictures (one unit each), because laying out one per picture takes seconds.
         axes = canvas.subplots()
         axes.axis("off")
         for row, (title, chosen) in enumerate(rows.items()):
@@ -278,16 +278,16 @@ def plot_learning_curves(metrics_csv: Path, path: Path) -> None:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if title == "accuracy":
-                # As many digits as the ticks need: a run that begins well spans few points.
+                # As many decimals as the ticks need: the accuracies may span a few percentage points only.
                 axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
             if axes.lines:
                 axes.legend()
 
 
 def read_epochs(metrics_csv: Path, keys: Sequence[str]) -> dict[str, dict[int, float]]:
-    """Read columns as epoch → value; the last row of an epoch wins, empty cells are skipped.
+    """Read columns as column → epoch → value; the last row of an epoch is used, empty cells are skipped.
 
-    Lightning also writes `<name>_epoch` where a metric is logged per step and per epoch; that one is preferred.
+    Lightning writes `<name>_epoch` if a metric is logged per step and per epoch; that column is preferred.
     """
     series: dict[str, dict[int, float]] = {key: {} for key in keys}
     with metrics_csv.open(newline="", encoding="utf-8") as stream:

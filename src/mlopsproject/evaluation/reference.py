@@ -1,4 +1,4 @@
-"""What a bundle remembers of its data: the reference for drift, and hashes of the training images."""
+"""Reference data of a bundle for drift detection, and hashes of its training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlopsproject.core.predictor import Predictor
     from mlopsproject.data.dataset import FaceDataset
 
-#: More rows make the bundle heavier without making the distributions sharper.
+#: More rows enlarge the bundle without making the distributions more precise.
 MAX_ROWS = 10_000
 _CHUNK = 1024
 _BINS = 20
@@ -27,12 +27,12 @@ _NARROW = 1e-3
 
 
 def build_reference(predictor: Predictor, dataset: FaceDataset, *, max_rows: int = MAX_ROWS) -> pa.Table:
-    """Describe the validation images as the bundle sees them; live data are compared with this.
+    """Compute the reference table, a description of the validation images, with which live data are compared.
 
     Args:
-        predictor: of the finished precision (its temperature is in the confidence).
-        dataset: loaded at the predictor's input.
-        max_rows: above this many validation images, evenly spaced ones are taken.
+        predictor: of the precision to describe, with its fitted temperature.
+        dataset: loaded at the predictor's input size and channels.
+        max_rows: of more validation images than this, an evenly spaced subset is used.
 
     Returns:
         One row per image: `brightness`, `contrast`, `sharpness` (of the network's gray input, 0-1 scale), `width`,
@@ -56,14 +56,14 @@ def describe_faces(
     width: NDArray[np.int64],
     height: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:
-    """Describe faces as the bundle sees them.
+    """Compute image statistics, predictions and embeddings of faces.
 
     Args:
         predictor: of the bundle.
         images: uint8 `[M, C, S, S]`, the network's input.
-        rows: int64 `[N]`, which of them.
+        rows: int64 `[N]`, indices of the images to describe.
         width: `[N]`, of the originals, pixels.
-        height: `[N]`, likewise.
+        height: `[N]`, of the originals, pixels.
 
     Returns:
         The columns of `build_reference`, `[N]` each.
@@ -102,7 +102,7 @@ def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:
         values = reference[name].to_numpy()
         low, high = float(values.min()), float(values.max())
         if high - low < _NARROW:
-            # Values that are all but equal have no room for bins.
+            # Values that are nearly equal: widen the range.
             low, high = low - _NARROW, high + _NARROW
         counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
         histograms[name] = Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
@@ -110,15 +110,15 @@ def reference_histograms(reference: pa.Table) -> dict[str, Histogram]:
 
 
 def train_hashes(dataset: FaceDataset, lineage: Sequence[Bundle] = ()) -> pa.Table:
-    """List the hashes of every training image, so that twins are found in any other data.
+    """List the hashes of every training image, by which twins (duplicates) in any other data are found.
 
     Args:
-        dataset: that was trained on.
-        lineage: bundles whose training images were seen, too, because the network learnt from them or began as them.
+        dataset: the training data.
+        lineage: bundles that the network was fine-tuned or distilled from; their training images are included.
 
     Returns:
-        Columns `pixel_hash` (hex string) and `perceptual_hash` (uint64); images of lineage that the data set's
-        training split has itself are listed once.
+        Columns `pixel_hash` (hex string) and `perceptual_hash` (uint64); images of `lineage` that are also in the data
+        set's training split are listed once.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

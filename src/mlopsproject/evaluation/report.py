@@ -1,4 +1,4 @@
-"""One evaluation as one self-contained HTML page."""
+"""Report on one evaluation, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_report(metrics: dict[str, Any], out_dir: Path, *, command: str = "") -
     Args:
         metrics: from `evaluator.evaluate_bundle`.
         out_dir: the folder given to it; every known figure under its `plots/` is shown.
-        command: what reproduces the evaluation, shown on the page; by default the task with bundle, data and split.
+        command: reproduces the evaluation, shown on the page; by default made from bundle, data and split.
 
     Returns:
         The page's path.
@@ -66,7 +66,7 @@ def _command(metrics: dict[str, Any]) -> str:
 
 
 def top_confusions(metrics: dict[str, Any], count: int = 3) -> list[dict[str, Any]]:
-    """List the most frequent mix-ups, by their share of the true class.
+    """List the most frequent confusions, by their share of the true class.
 
     Returns:
         Entries with `label`, `predicted`, `count` and `share` (0-1), the largest share first.

@@ -1,4 +1,4 @@
-"""How a model's answers hold up: on worse pictures, on mirrored and shifted ones, and on pictures without a face."""
+"""Robustness to corrupted, mirrored and shifted pictures, and rejection of pictures without a face."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 Pictures = NDArray[np.uint8]
 
-#: How far pictures are shifted, as a share of their side: four pixels of 64.
+#: Shift of pictures, as a share of their side: four pixels of 64.
 SHIFT = 1 / 16
-#: Generated pictures that show no face, and how many of each; there are no more than 256 grays.
+#: Kind of generated pictures without a face → generator and number of pictures; there are only 256 blank ones.
 _NON_FACES = {"blank": (blank_pictures, 256), "noise": (noise_pictures, 400), "non-face": (non_face_pictures, 400)}
 
 
@@ -32,7 +32,7 @@ def measure_robustness(
     batch_size: int = 64,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure a model on pictures that were made worse, mirrored and shifted.
+    """Measure accuracy on corrupted pictures, and consistency on mirrored and shifted ones.
 
     Args:
         predictor: of the model.
@@ -43,7 +43,7 @@ def measure_robustness(
         progress: show a progress bar.
 
     Returns:
-        `images`; `accuracy` on them as they are; `corruptions`: kind → accuracy at each severity, mild to severe;
+        `images`; `accuracy` without corruption; `corruptions`: kind → accuracy at each severity, mild to severe;
         `corrupted_accuracy`, the mean of those; `flip_consistency` and `shift_consistency`: share of pictures whose
         answer stays the same when mirrored, and when shifted by `SHIFT` (mean of left, right, up and down).
     """
@@ -73,18 +73,18 @@ def measure_robustness(
 def measure_rejection(
     predictor: Predictor, faces: NDArray[np.float64], *, seed: int = 0, batch_size: int = 64
 ) -> dict[str, dict[str, float]]:
-    """Say how often a model answers "uncertain" to generated pictures that show no face.
+    """Measure how often a model is "uncertain" on generated pictures without a face.
 
     Args:
         predictor: of the model.
-        faces: confidence in each of some faces, float `[N]`, to compare with.
+        faces: confidence on pictures of faces, float `[N]`, 0-1, to compare with.
         seed: of the pictures.
         batch_size: images per run of the network.
 
     Returns:
         `blank` (one gray), `noise` and `non-face` (drawn objects, landscapes, buildings, writing, patterns, plots) →
-        `images`, the share that is `uncertain`, and `auroc`: how likely a face has the higher confidence, 0-1, which
-        does not depend on the abstain threshold.
+        `images`, the share that is `uncertain`, and `auroc` of the confidence for faces against these pictures, 0-1,
+        which does not depend on the abstain threshold.
     """
     found = {}
     for kind, (draw, count) in _NON_FACES.items():
@@ -97,7 +97,7 @@ def measure_rejection(
 
 
 def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    """Share of pairs in which `higher` is the larger one; ties count half."""
+    """Area under the ROC curve: share of pairs in which `higher` is the larger one; ties count half."""
     from sklearn.metrics import roc_auc_score
 
     is_higher = np.repeat([True, False], [len(higher), len(lower)])
@@ -105,7 +105,7 @@ def _auroc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
 
 
 def _shifts(images: Pictures, pixels: int) -> list[Pictures]:
-    """Pictures shifted in four directions; the border's pixels fill what comes in."""
+    """Pictures shifted up, down, left and right by `pixels`; border pixels are repeated."""
     height, width = images.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
     corners = [(0, pixels), (2 * pixels, pixels), (pixels, 0), (pixels, 2 * pixels)]

@@ -1,4 +1,4 @@
-"""One look for every figure: quiet axes, left-aligned titles, the colour-blind-safe palette of Okabe and Ito."""
+"""Matplotlib style of all figures: fonts, axes, titles and the colour-blind-safe palette of Okabe and Ito."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def figure(path: Path, size: tuple[float, float], title: str, subtitle: str = ""
     """Open a titled figure and save it as PNG at the end.
 
     Args:
-        path: of the PNG; its folder is made if needed.
+        path: of the PNG; its folder is created if needed.
         size: width and height in inches (144 pixels each), title included.
-        title: says what is shown.
-        subtitle: says how to read it, or the main number.
+        title: what is shown.
+        subtitle: how to read it, or the main number.
     """
     with mpl.rc_context(_STYLE):
-        # The heads have a fixed height in inches, whatever the figure's.
+        # The titles have a fixed height in inches.
         top = 1 - (0.66 if subtitle else 0.42) / size[1]
         canvas = Figure(figsize=size, layout=ConstrainedLayoutEngine(rect=(0, 0, 1, top)))
         canvas.text(0.012, 1 - 0.10 / size[1], title, fontsize=13, fontweight="bold", va="top")
         canvas.text(0.012, 1 - 0.40 / size[1], subtitle, fontsize=9.5, color=MUTED, va="top")
         yield canvas
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Without the software version the file depends on the picture alone.
+        # Without Matplotlib's version, so that the file is reproducible.
         canvas.savefig(path, metadata={"Software": None})

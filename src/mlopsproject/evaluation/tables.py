@@ -1,4 +1,4 @@
-"""Metrics as a table for the terminal."""
+"""Table of metrics for the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """A bundle's figures on a split: per class, then over all, with 95 % intervals.
+    """A bundle's metrics on a split: per class, then overall, with 95 % intervals.
 
     Args:
         metrics: content of `metrics.json`.

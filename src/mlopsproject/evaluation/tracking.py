@@ -1,4 +1,4 @@
-"""What an evaluation sends to Weights & Biases: figures, confusion matrices and plots."""
+"""Logs evaluations to Weights & Biases (W&B): metrics, confusion matrices and plots."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "nll", "
 
 
 def check_wandb(settings: Mapping[str, Any]) -> None:
-    """Refuse W&B settings that cannot work, before any time is spent.
+    """Check the W&B settings before any work.
 
     Args:
         settings: the config's `wandb` group: `enabled`, `mode`.
 
     Raises:
-        ConfigError: for an unknown mode, `online` while nobody is logged in, or W&B not installed.
+        ConfigError: for an unknown mode, `online` without a login, or if W&B is not installed.
     """
     mode = settings["mode"]
     check_choice("wandb.mode", mode, WANDB_MODES)
@@ -49,7 +49,6 @@ def log_evaluation(settings: Mapping[str, Any], metrics: Mapping[str, Any], outp
         settings: the config's `wandb` group.
         metrics: content of `metrics.json`.
         output: the evaluation's folder; its plots are logged, and W&B's local files go there.
-
     """
     if not settings["enabled"]:
         return
@@ -69,7 +68,7 @@ def log_evaluation(settings: Mapping[str, Any], metrics: Mapping[str, Any], outp
 
 
 def log_metrics(run: wandb.Run, metrics: Mapping[str, Any], folder: Path) -> None:
-    """Log figures to the run's summary, both confusion matrices as tables, and every plot under `folder`."""
+    """Log metrics to the run's summary, both confusion matrices as tables, and every plot under `folder`."""
     import wandb
 
     split, classes = metrics["data"]["split"], metrics["bundle"]["classes"]

@@ -1,4 +1,4 @@
-"""Evaluation images that the model has, in effect, seen: twins of the bundle's own training images."""
+"""Finds evaluation images that are twins (exact or near duplicates) of a bundle's training images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TrainingTwins:
     """Which images are twins of training images.
 
     Attributes:
-        exact: bool ``[N]``, the very same pixels were trained on.
-        near: bool ``[N]``, the same or nearly the same picture was trained on; includes `exact`.
-        foreign: training images that this data set does not contain, known by their hashes only.
+        exact: bool ``[N]``, exact duplicates: a training image has the same pixels.
+        near: bool ``[N]``, near or exact duplicates.
+        foreign: number of training images that are not in this data set, of which only the hashes are known.
     """
 
     exact: NDArray[np.bool_]
@@ -30,15 +30,15 @@ class TrainingTwins:
 
 
 def find_training_twins(manifest: pa.Table, rows: NDArray[np.int64], train: pa.Table) -> TrainingTwins:
-    """Find images whose twin was trained on.
+    """Find images that are duplicates of training images.
 
-    Training images that the manifest holds were compared picture by picture when it was made: their groups say which
-    images are near twins. Of all others only hashes are known, so that a perceptual hash within 8 bits has to do. That
-    errs on the side of removing: on FER2013 it flags 20 % of a test split, where comparing the pictures confirms 11 %.
+    For training images in the manifest, near duplicates were confirmed at the import by comparing pixels: they have
+    the same `group`. Of others only hashes are known, and a perceptual hash within 8 bits counts as near duplicate.
+    This overestimates: on FER2013 it flags 20 % of a test split; comparing pixels confirms 11 %.
 
     Args:
         manifest: with columns `pixel_hash`, `perceptual_hash`, `group`.
-        rows: int64 ``[N]``, the manifest rows to look at.
+        rows: int64 ``[N]``, the manifest rows to check.
         train: the bundle's `train_hashes.parquet`, with columns `pixel_hash`, `perceptual_hash`.
     """
     import pyarrow.compute as pc
@@ -59,7 +59,7 @@ def find_training_twins(manifest: pa.Table, rows: NDArray[np.int64], train: pa.T
 
 
 def twin_rule(twins: TrainingTwins) -> str:
-    """Say in one sentence how near twins were found, for reports and cards."""
+    """Describe how near twins were found, for reports and model cards."""
     confirmed = "confirmed by comparing the pictures"
     if not twins.foreign:
         return f"near twins are {confirmed}"

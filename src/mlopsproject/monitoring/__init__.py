@@ -1,1 +1,1 @@
-"""Whether live pictures still look like those that a model knows, and whether its answers are still right."""
+"""Monitoring of a model in use: data drift, performance decay and retraining."""

@@ -1,4 +1,4 @@
-"""A candidate against the model in production, picture by picture: is it better on new data and no worse on old?"""
+"""Compares a retrained candidate with the model in production on the same test images, and decides on promotion."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from mlopsproject.evaluation.twins import find_training_twins
 COMPARISON_FILE: Final = "comparison.json"
 PAGE_FILE: Final = "report.html"
 PLOT_FILE: Final = "comparison.png"
-#: Resamples that are computed at a time.
+#: Bootstrap resamples that are computed at a time.
 _BATCH: Final = 100
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a candidate has to reach; see `configs/retrain.yaml`.
+    """Criteria for promoting a candidate; see `configs/retrain.yaml`.
 
     Attributes:
-        margin: accuracy on the old test split that it may lose, 0-1.
-        confidence: of the intervals of the differences, 0-1, two-sided.
-        samples: of the bootstrap.
-        min_test: fewer different test images of either part decide nothing; twins count once.
+        margin: largest tolerated loss of accuracy on the old test split, 0-1.
+        confidence: level of the two-sided intervals of the differences, 0-1.
+        samples: number of bootstrap resamples.
+        min_test: smallest number of distinct test images (twins count once) of each part for a promotion.
         seed: of the bootstrap.
     """
 
@@ -66,18 +66,18 @@ class Gate:
 
 
 class Part(BaseModel):
-    """Both models on the same test images.
+    """Accuracy of both models on the same test images.
 
     Attributes:
-        images: that count.
-        groups: of them, twins taken together.
-        seen: left out, because they or near twins were in the training data of either model.
+        images: number of images that were compared.
+        groups: number of groups of twins (exact or near duplicates) among them.
+        seen: number of images left out, because they or twins of them are training data of either model.
         production: accuracy of the model in production, 0-1.
-        candidate: likewise.
-        difference: candidate less production.
+        candidate: accuracy of the candidate, 0-1.
+        difference: candidate minus production.
         low: lower end of the difference's interval, from a paired bootstrap over groups of twins.
         high: its upper end.
-        per_class: images, and how many of them production and candidate got right, by label.
+        per_class: label → number of images, correct answers of production, correct answers of the candidate.
     """
 
     images: int
@@ -95,16 +95,16 @@ class Comparison(BaseModel):
     """A candidate against the model in production.
 
     Attributes:
-        production: the bundle's name.
-        candidate: likewise.
+        production: name of the bundle in production.
+        candidate: name of the candidate's bundle.
         data: name of the merged data set that the test images are from.
-        old: on the test split of the data that production was trained on.
-        new: on the new data's own test part.
+        old: results on the test images of the data that production was trained on.
+        new: results on the test images of the new data.
         margin: see `Gate`.
         confidence: see `Gate`.
         min_test: see `Gate`.
-        better: whether the candidate passes: better on new data, and no worse on old by more than the margin.
-        reason: why, in a sentence.
+        better: whether the candidate passes: better on new data, and not worse on old by more than the margin.
+        reason: of the decision, in a sentence.
     """
 
     production: str
@@ -122,17 +122,17 @@ class Comparison(BaseModel):
 def compare_models(
     production: Predictor, candidate: Predictor, data: Mapping[str, Any], new_data: str, gate: Gate
 ) -> Comparison:
-    """Score both on the test split of merged data, the new data's images apart.
+    """Compare both models on the test split of merged data, separately for old and new images.
 
     Args:
-        production: the model to be better than.
+        production: the model in production.
         candidate: with the same classes.
         data: `name` and `root` of the merged data set.
-        new_data: name of the part that is new; all other images are old.
-        gate: what has to be reached.
+        new_data: name of the data set that is new; all other images are old.
+        gate: criteria of the decision.
 
     Raises:
-        BundleError: if the classes differ, or a bundle does not know what it was trained on.
+        BundleError: if the classes differ, or a bundle has no hashes of its training images.
         DataError: if the data set cannot be opened.
     """
     classes = production.spec.classes
@@ -171,18 +171,18 @@ def compare_answers(
     seen: Mask,
     gate: Gate,
 ) -> Part:
-    """Compare which answers are right.
+    """Compare the accuracy of both models on one part of the test images.
 
-    The interval is the percentile interval of a bootstrap over groups of twins, each with both models' answers
-    (paired): twins are no independent images.
+    The interval is the percentile interval of a paired bootstrap over groups of twins, because twins are not
+    independent images.
 
     Args:
-        production: bool `[N]`, whether production's answer is right.
-        candidate: likewise.
-        labels: `[N]`, names of the classes.
+        production: bool `[N]`, whether production's answer is correct.
+        candidate: bool `[N]`, whether the candidate's answer is correct.
+        labels: str `[N]`, names of the true classes.
         group: int64 `[N]`, equal for twins.
-        part: bool `[N]`, which images are meant.
-        seen: bool `[N]`, which of them do not count.
+        part: bool `[N]`, images of the part.
+        seen: bool `[N]`, images to leave out, because a model was trained on them.
         gate: confidence, samples and seed.
     """
     counted = part & ~seen
@@ -221,7 +221,7 @@ def compare_answers(
 
 
 def decide(comparison: Comparison) -> tuple[bool, str]:
-    """Whether a candidate passes, and why or why not."""
+    """Whether a candidate passes the gate, and the reason in a sentence."""
     old, new, margin = comparison.old, comparison.new, comparison.margin
     for name, part in (("old", old), ("new", new)):
         if part.groups < comparison.min_test or part.low is None:
@@ -253,7 +253,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
 
 
 def plot_comparison(comparison: Comparison, path: Path) -> None:
-    """Draw the difference in accuracy with its interval on both parts, and what it has to be above."""
+    """Draw the difference in accuracy with its interval on both parts, and the bound that it has to exceed."""
     title = "Better than production" if comparison.better else "Not better than production: kept aside"
     subtitle = f"accuracy of the candidate less production's, {comparison.confidence:.0%} intervals"
     with figure(path, (9.0, 2.9), title, subtitle) as canvas:
@@ -289,6 +289,6 @@ def _correct(predictor: Predictor, dataset: FaceDataset, rows: NDArray[np.int64]
 
 
 def _seen(predictor: Predictor, dataset: FaceDataset, rows: NDArray[np.int64]) -> Mask:
-    """Test images that a model was trained on, or on near twins of."""
+    """Test images that a model was trained on, or that are twins of its training images; bool `[N]`."""
     hashes = pq.read_table(predictor.bundle.file("train_hashes.parquet"))
     return find_training_twins(dataset.manifest, rows, hashes).near

@@ -1,4 +1,4 @@
-"""The faces to look at: of a folder, of an imported data set, or of the prediction log."""
+"""Reads the current faces of a drift run: from a folder, an imported data set or the prediction log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 LOG: Final = "log"
 DATASET_PREFIX: Final = "dataset:"
-#: Rows that agree in these show one picture twice: no two different pictures do.
+#: Rows with equal values in these columns are taken for the same picture.
 _SAME_PICTURE: Final = [*STATISTICS, "confidence", "width", "height"]
 
 
@@ -42,14 +42,14 @@ class Current:
     """Faces to compare with a reference.
 
     Attributes:
-        source: where they come from.
-        table: a row per different face: `brightness, contrast, sharpness, width, height, predicted, confidence`, of
+        source: kind of the source.
+        table: a row per distinct face: `brightness, contrast, sharpness, width, height, predicted, confidence`, of
             pictures also `p_<class>` and the embedding `e_0, …`.
-        repeated: further faces that repeat one of them.
-        labelled: `predicted`, `confidence` and `label` of the faces that somebody labelled; `None` without labels.
-        unlabelled: `predicted` and `confidence` of the others; empty where labels were not chosen by anybody.
-        pictures: some of them, uint8 `[N, C, S, S]`; `None` for the log, which has none.
-        unusable: pictures that could not be read, by reason.
+        repeated: number of repetitions that were left out.
+        labelled: `predicted`, `confidence` and `label` of the labelled faces; `None` if the source has no labels.
+        unlabelled: `predicted` and `confidence` of the others; `None` except for the log.
+        pictures: some of the faces, uint8 `[N, C, S, S]`; `None` for the log, which has none.
+        unusable: reason → number of pictures that could not be used.
     """
 
     source: Literal["log", "pictures", "dataset"]
@@ -62,10 +62,10 @@ class Current:
 
 
 def is_dataset(current: str, root: Path) -> bool:
-    """Whether `current=` names an imported data set: with its prefix, or where there is no such path.
+    """Whether `current=` names an imported data set: with the prefix, or if there is no path of that name.
 
     Raises:
-        DataError: if it names nothing at all.
+        DataError: if it names neither a path nor a data set.
     """
     if current.startswith(DATASET_PREFIX):
         return True
@@ -91,14 +91,14 @@ def _is_there(path: str) -> bool:
 def from_pictures(
     source: str, predictor: Predictor, faces: FacesWanted, *, shown: int, seed: int, progress: bool
 ) -> Current:
-    """Look at the pictures of a folder or list.
+    """Read the pictures of a folder or list.
 
     Args:
-        source: as `picture_sources.find_pictures` takes it.
+        source: see `picture_sources.find_pictures`.
         predictor: of the bundle.
-        faces: `none` takes each picture for a face that fills it; otherwise only faces that are found count.
-        shown: pictures to keep.
-        seed: of their choice.
+        faces: `none` takes each picture as one face; otherwise pictures without a detected face are left out.
+        shown: number of pictures to keep.
+        seed: of their random choice.
         progress: show a progress bar.
 
     Raises:
@@ -123,22 +123,22 @@ def from_pictures(
     images = np.concatenate(inputs)
     width, height = np.asarray(sizes).T
     columns = describe_faces(predictor, images, np.arange(len(images)), width, height)
-    table, repeated = _different(pd.DataFrame(columns))
+    table, repeated = _distinct(pd.DataFrame(columns))
     return Current("pictures", table, repeated, pictures=_some(images, table, shown, seed), unusable=dict(unusable))
 
 
 def from_dataset(
     name: str, split: str, data: dict[str, Any], predictor: Predictor, *, shown: int, seed: int
 ) -> Current:
-    """Look at the faces of an imported data set that are of the bundle's classes; their labels are known.
+    """Read the faces of an imported data set that are of the bundle's classes, with their labels.
 
     Args:
         name: of the data set.
         split: `train`, `validation`, `test` or `all`.
         data: the config's `data` group.
         predictor: of the bundle.
-        shown: pictures to keep.
-        seed: of their choice.
+        shown: number of pictures to keep.
+        seed: of their random choice.
 
     Raises:
         UserError: if there is no such data set, or it has no such face.
@@ -157,7 +157,7 @@ def from_dataset(
             predictor.model_version,
         )
     full = _describe_dataset(dataset, rows, predictor)
-    table, repeated = _different(full)
+    table, repeated = _distinct(full)
     labelled = table[["predicted", "confidence"]].assign(label=np.asarray(classes)[dataset.labels[rows[table.index]]])
     shown_rows = rows[_choice(table, shown, seed)]
     pictures = np.asarray(dataset.images[np.sort(shown_rows)])
@@ -173,33 +173,33 @@ def from_log(
     limit: int,
     columns: Sequence[str],
 ) -> Current:
-    """Look at the answers of one model that the prediction log holds.
+    """Read the answers of one model from the prediction log.
 
     Args:
-        database: the log's.
+        database: of the log.
         model_version: name of the bundle that answered.
-        since: beginning, with a time zone.
-        until: end, not included.
-        limit: rows at most.
-        columns: that are wanted.
+        since: beginning, with a time zone; `None` for no limit.
+        until: end, exclusive; `None` for no limit.
+        limit: largest number of rows.
+        columns: that are needed; probabilities are read only if one of them begins with `p_`.
 
     Raises:
         DataError: if there is no such row.
-        LogUnavailable: if the database cannot be asked.
+        LogUnavailable: if the database cannot be queried.
     """
     with_probabilities = any(name.startswith("p_") for name in columns)
     rows = pd.DataFrame(sample_rows(database, model_version, since, until, limit, probabilities=with_probabilities))
     labelled = pd.DataFrame(labelled_rows(database, model_version, since, until, limit))
     for table in (rows, labelled):
         for side in ("width", "height"):
-            # The reference knows the sizes of faces, not of the photographs around them.
+            # The reference has the sizes of faces, not of the photographs that contain them.
             table[side] = table.pop(f"box_{side}").fillna(table[side]).astype(float)
     if with_probabilities:
         found = pd.DataFrame(rows.pop("probabilities").tolist(), index=rows.index)
         rows = rows.join(found.add_prefix("p_"))
-    unlabelled, _ = _different(rows[rows["label"].isna()])
-    different, repeated = _different(rows.drop(columns="label"))
-    return Current("log", different, repeated, labelled=_different(labelled)[0], unlabelled=unlabelled)
+    unlabelled, _ = _distinct(rows[rows["label"].isna()])
+    different, repeated = _distinct(rows.drop(columns="label"))
+    return Current("log", different, repeated, labelled=_distinct(labelled)[0], unlabelled=unlabelled)
 
 
 def _describe_dataset(dataset: FaceDataset, rows: NDArray[np.int64], predictor: Predictor) -> pd.DataFrame:
@@ -207,8 +207,8 @@ def _describe_dataset(dataset: FaceDataset, rows: NDArray[np.int64], predictor: 
     return pd.DataFrame(describe_faces(predictor, dataset.images, rows, *sizes))
 
 
-def _different(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """The different faces of a table, and how many repeat one: statistical tests take rows for independent."""
+def _distinct(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The distinct faces of a table, and the number of repetitions: statistical tests assume independent rows."""
     different = table[~table.duplicated(_SAME_PICTURE)]
     return different, len(table) - len(different)
 
@@ -230,7 +230,7 @@ def _nothing_usable(source: str, unusable: Counter[str]) -> DataError:
 
 
 def check_source(current: object, split: object) -> str:
-    """Refuse what cannot be `current=` or `split=`.
+    """Check the values of `current=` and `split=`.
 
     Raises:
         ConfigError: naming the key.

@@ -1,7 +1,7 @@
-"""Drift detection: each column of the reference against the same column of the current faces, by Evidently.
+"""Drift detection: two-sample tests of each column, the current faces against the reference, with Evidently.
 
-A column has drifted if the difference is no chance (p-value below its share of the run's `alpha`) and large enough to
-matter (distance at least `min_distance`). With few faces the first condition decides, with many the second.
+A column has drifted if the difference is significant (p-value below `alpha` / number of columns) and large (distance at
+least `min_distance`). With few faces the first condition is the stricter one, with many the second.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 #: Evidently's tests: two-sample Kolmogorov-Smirnov; Mann-Whitney, one-sided.
 _KS, _MANN_WHITNEY, _CHI_SQUARE = "ks", "mannw", "chi2_contingency"
 _FOLDS: Final = 5
-#: Inverse strength of the classifier's regularisation: there are few faces for as many dimensions.
+#: Inverse regularisation strength of the classifier, low because there are few faces for so many dimensions.
 _INVERSE_PENALTY: Final = 0.01
-#: Share of the columns at which Evidently calls the whole drifted: less than one of all that there can be.
-_ANY_COLUMN: Final = 0.001
-#: No p-value is below: Evidently calls the column unchanged, whatever its p-value is.
+#: Share of drifted columns at which Evidently reports data set drift: so low that one column suffices.
+_DRIFT_SHARE: Final = 0.001
+#: Significance level for columns whose distance is too small: no p-value is below.
 _NEVER: Final = -1.0
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found.
+    """Result of a drift detection.
 
     Attributes:
         verdict: `not_enough_data` if there are too few faces; then nothing was tested.
-        columns: the furthest moved first.
+        columns: the largest distance first.
         reference: the values that were compared, a row per face; the embedding as one column, see `domain_scores`.
         current: likewise.
     """
@@ -63,10 +63,10 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
     Args:
         reference: a row per face, with the columns to test; the embedding as `e_0`, `e_1`, …
         current: likewise.
-        settings: which columns, and when a difference counts.
+        settings: which columns, and the thresholds.
 
     Raises:
-        BundleError: if the embeddings of both sides are not of one network.
+        BundleError: if the embeddings of both sides have different widths.
     """
     if min(len(reference), len(current)) < settings.min_rows:
         return Detection("not_enough_data", [], reference, current)
@@ -92,24 +92,24 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, settings: DetectionSe
             reference=_summary(old[name]),
             current=_summary(new[name]),
         )
-        column.drifted = _counts(column) and column.p_value < column.threshold
+        column.drifted = _is_large(column) and column.p_value < column.threshold
         columns.append(column)
     verdict: DriftVerdict = "drift" if any(column.drifted for column in columns) else "ok"
     return Detection(verdict, sorted(columns, key=lambda column: -column.distance), old, new)
 
 
 def write_page(detection: Detection, path: Path) -> None:
-    """Write Evidently's page: the columns with both distributions, marked as drifted where the detection says so.
+    """Write Evidently's HTML page: both distributions of every column, and whether it has drifted.
 
     Args:
         detection: in which something was tested.
         path: of the HTML file.
     """
     names = [column.column for column in detection.columns]
-    thresholds = {column.column: column.threshold if _counts(column) else _NEVER for column in detection.columns}
+    thresholds = {column.column: column.threshold if _is_large(column) else _NEVER for column in detection.columns}
     preset = _evidently().presets.DataDriftPreset(
         columns=names,
-        drift_share=_ANY_COLUMN,
+        drift_share=_DRIFT_SHARE,
         per_column_method={name: _test_of(name) for name in names},
         per_column_threshold=thresholds,
     )
@@ -119,10 +119,10 @@ def write_page(detection: Detection, path: Path) -> None:
 def domain_scores(
     reference: NDArray[np.float64], current: NDArray[np.float64], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ask a classifier which faces are current ones, each by a model that was fitted without it (five folds).
+    """Score faces by a domain classifier of reference against current faces, with five-fold cross-validation.
 
-    If it cannot tell, both sides get the same scores: a classifier two-sample test (Lopez-Paz and Oquab, "Revisiting
-    Classifier Two-Sample Tests", 2017). The classifier is a regularised logistic regression on standardised values.
+    Without drift both sides have the same distribution of scores: a classifier two-sample test (Lopez-Paz and Oquab,
+    "Revisiting Classifier Two-Sample Tests", 2017). The classifier is a logistic regression on standardised values.
 
     Args:
         reference: float `[N, E]`, embeddings.
@@ -130,7 +130,7 @@ def domain_scores(
         seed: of the folds.
 
     Returns:
-        Scores `[N]` and `[M]`, 0-1: how probably the face is a current one.
+        Scores `[N]` and `[M]`, 0-1: predicted probability that the face is a current one.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -147,10 +147,10 @@ def domain_scores(
 
 
 def distance(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
-    """How far two samples are apart, 0-1: the least share of faces that would have to change to make them equal.
+    """Distance of two samples, 0-1: the smallest share of faces that would have to change to make them equal.
 
-    Numbers: the largest gap of the cumulative distributions (Kolmogorov-Smirnov). Classes: half the sum of the
-    differences of their shares (total variation).
+    Numbers: Kolmogorov-Smirnov statistic, the largest gap of the cumulative distributions. Classes: total variation
+    distance, half the sum of the differences of their shares.
     """
     if reference.name == PREDICTED:
         shares = [values.value_counts(normalize=True) for values in (reference, current)]
@@ -159,7 +159,7 @@ def distance(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
 
 
 def embedding(table: pd.DataFrame) -> NDArray[np.float64]:
-    """The embeddings of a table's faces, `[N, E]`."""
+    """The embeddings of a table's faces, float64 `[N, E]`."""
     return table[embedding_columns(table)].to_numpy(np.float64)
 
 
@@ -168,16 +168,16 @@ def embedding_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("e_") and name[2:].isdecimal()]
 
 
-def _counts(column: ColumnDrift) -> bool:
-    """Whether a column has moved far enough to matter."""
+def _is_large(column: ColumnDrift) -> bool:
+    """Whether a column's distance reaches `min_distance`."""
     return column.distance >= column.min_distance
 
 
 def _check_width(reference: pd.DataFrame, current: pd.DataFrame) -> None:
-    """Refuse embeddings of two networks.
+    """Check that both embeddings have the same width.
 
     Raises:
-        BundleError: naming both widths.
+        BundleError: otherwise, naming both widths.
     """
     widths = [len(embedding_columns(table)) for table in (reference, current)]
     if widths[0] != widths[1]:
@@ -202,7 +202,7 @@ def _p_values(reference: pd.DataFrame, current: pd.DataFrame, tests: dict[str, s
     metrics = [_evidently().metrics.ValueDrift(column=name, method=test) for name, test in tests.items()]
     found = _run_evidently(metrics, reference, current).dict()["metrics"]
     values = {name: float(metric["value"]) for name, metric in zip(tests, found, strict=True)}
-    # Columns that are constant and equal on both sides have none.
+    # The p-value is NaN for a column that is constant and equal on both sides.
     return {name: 1.0 if np.isnan(value) else min(1.0, value) for name, value in values.items()}
 
 
@@ -219,7 +219,7 @@ def _run_evidently(metrics: list[Any], reference: pd.DataFrame, current: pd.Data
 
 
 def _evidently() -> Any:
-    """The library. It takes seconds to import, which a typo in a key need not wait for, and counts its users."""
+    """Import Evidently late, because it takes seconds, and with its usage statistics turned off."""
     os.environ["DO_NOT_TRACK"] = "1"
     import evidently.metrics
     import evidently.presets
@@ -228,10 +228,10 @@ def _evidently() -> Any:
 
 
 def _register_chi_square() -> None:
-    """Give Evidently the chi-square test of two samples.
+    """Register the two-sample chi-square test with Evidently.
 
-    Its own takes the shares of the reference for exact, as if there were endlessly many faces in it. For 260 of them,
-    and 500 current ones, it calls equal shares different at p < 0.01 in a third of the cases.
+    Evidently's own test treats the shares of the reference as exact. With 260 reference and 500 current faces, it
+    rejects equal shares at p < 0.01 in a third of the cases.
     """
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType

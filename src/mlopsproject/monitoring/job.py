@@ -1,4 +1,4 @@
-"""The drift job: what to compare, the comparison, its report, and where that goes."""
+"""The drift job: reads the current faces, detects drift and decay, and writes and publishes the report."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ from mlopsproject.prediction_log.settings import LogSettings
 
 log = logging.getLogger(__name__)
 
-#: Exit codes: nothing found, drift or decay, too few faces to tell.
+#: Exit codes: no drift or decay, drift or decay, too few faces for a verdict.
 OK, DRIFT, NOT_ENOUGH_DATA = 0, 3, 4
 
 
 def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
-    """Compare current faces with a bundle's reference, judge its performance, and report.
+    """Compare current faces with a bundle's reference, measure its performance, and write the report.
 
     Args:
         settings: as composed from `configs/drift.yaml`.
         output: folder for `drift.json`, `report.html` (Evidently's page) and `drift.png`.
 
     Returns:
-        The report; `publish_report` takes it further.
+        The report, for `publish_report`.
 
     Raises:
-        UserError: a bundle without a reference, a source that does not exist or holds no face, a log that is empty, of
-            another bundle or cannot be read.
+        UserError: for a bundle without a reference, a source that does not exist or has no face, or a log that is
+            empty, of another bundle or cannot be read.
     """
     began = time.perf_counter()
     current_name = check_source(settings["current"], settings["split"])
@@ -72,7 +72,7 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
     detection_settings = DetectionSettings.of(settings["detect"], predictor.spec.classes)
     decay = DecaySettings.of(settings["decay"])
     if current_name == LOG:
-        # The log has no pixels, and keeps no embedding either.
+        # The log has neither pixels nor embeddings.
         detection_settings = detection_settings.without(EMBEDDING)
     reference = read_reference(predictor.bundle, detection_settings.columns)
     since, until = _window(settings)
@@ -104,7 +104,7 @@ def run_drift(settings: Mapping[str, Any], output: Path) -> DriftReport:
 
 
 def publish_report(report: DriftReport, settings: Mapping[str, Any], output: Path) -> str | None:
-    """Copy a report to where others look for it: into the store, and to W&B when enabled.
+    """Publish a report in the store and, if enabled, to W&B.
 
     Args:
         report: from `run_drift`.
@@ -112,7 +112,7 @@ def publish_report(report: DriftReport, settings: Mapping[str, Any], output: Pat
         output: its folder.
 
     Returns:
-        The report's address in the store; `None` if it does not go there.
+        The report's address in the store; `None` if it is not published there.
 
     Raises:
         UserError: for a store that cannot be written; the report stays in `output`.
@@ -124,7 +124,7 @@ def publish_report(report: DriftReport, settings: Mapping[str, Any], output: Pat
 
 
 def exit_code(report: DriftReport) -> int:
-    """What a script wants to know: 0 nothing found, 3 drift or decay, 4 too few faces to tell."""
+    """Exit code of the job: 0 no drift or decay, 3 drift or decay, 4 too few faces for a verdict."""
     decayed = report.performance is not None and report.performance.verdict == "decay"
     if report.verdict == "drift" or decayed:
         return DRIFT
@@ -195,7 +195,7 @@ def _write(
     output: Path,
     began: float,
 ) -> None:
-    """Write the report's files; `drift.json`, which says that it is complete, is the last."""
+    """Write the report's files; `drift.json` is the last, because its presence marks the report as complete."""
     output.mkdir(parents=True, exist_ok=True)
     plot_drift(report, detection.reference, detection.current, output / PICTURE_FILE, faces)
     if detection.columns:

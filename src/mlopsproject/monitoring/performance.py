@@ -1,4 +1,4 @@
-"""Whether the model is still right: its agreement with labels that people gave, with an interval."""
+"""Performance decay: the model's accuracy on labelled current faces, with an interval, against its test accuracy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from mlopsproject.core.schemas import Performance, PerformanceVerdict
 from mlopsproject.monitoring.current import Current
 from mlopsproject.monitoring.settings import DecaySettings
 
-#: Below it, labelled faces are no random sample of the answered ones.
+#: Significance level of the test that labelled faces are a random sample of the answered ones.
 _SELECTION_ALPHA: Final = 0.01
-#: Faces of either side that a test of their selection needs.
+#: Smallest number of faces on either side for this test.
 _ENOUGH: Final = 20
 
 
 def judge_performance(current: Current, bundle: Bundle, settings: DecaySettings) -> Performance | None:
-    """Compare the accuracy on labelled faces with what the bundle reached on test.
+    """Compare the accuracy on labelled faces with the bundle's accuracy on its test split.
 
-    The interval is Wilson's. Decay is when all of it lies more than the margin below the baseline. Labels of people who
-    chose what they labelled prove nothing: whether they did is tested by comparing the confidence and the predicted
-    classes of labelled faces with those of the others. The test sees a choice by what the model said; a choice by
-    whether it was right alone, at equal confidence, it cannot see.
+    The verdict is decay if the whole Wilson interval is below the baseline minus the margin. The accuracy is not
+    representative if users chose which faces to label: this is tested by comparing confidence and predicted classes of
+    labelled faces with those of the others. A choice that depends only on whether the answer was correct, at equal
+    confidence and class, is not detected.
 
     Args:
         current: the faces.
-        bundle: whose accuracy on its test split is the baseline.
-        settings: when it counts.
+        bundle: its accuracy on its test split is the baseline.
+        settings: thresholds of the verdict.
 
     Returns:
-        `None` if the source has no labels by its nature (a folder of pictures).
+        `None` for a source that cannot have labels (a folder of pictures).
 
     Raises:
-        BundleError: if the bundle's metrics name no accuracy.
+        BundleError: if the bundle's metrics have no accuracy.
     """
     if current.labelled is None:
         return None
@@ -77,7 +77,7 @@ def selection_p_value(labelled: pd.DataFrame, others: pd.DataFrame) -> float | N
         others: likewise, of faces without a label.
 
     Returns:
-        The p-value; `None` if either side has too few faces to tell.
+        The p-value, 0-1; `None` if either side has too few faces.
     """
     if min(len(labelled), len(others)) < _ENOUGH:
         return None
@@ -88,7 +88,7 @@ def selection_p_value(labelled: pd.DataFrame, others: pd.DataFrame) -> float | N
 
 
 def _baseline(bundle: Bundle) -> float:
-    """Accuracy that the bundle reached on its test split, 0-1."""
+    """The bundle's accuracy on its test split, 0-1."""
     try:
         return float(bundle.metrics()["accuracy"])
     except (KeyError, ValueError, TypeError) as error:
@@ -103,7 +103,7 @@ def _verdict(
     baseline: float,
     settings: DecaySettings,
 ) -> tuple[PerformanceVerdict, str]:
-    """The verdict, and how far it can be trusted."""
+    """The verdict, and how reliable it is."""
     if high is None or labels < settings.min_labels:
         return "not_enough_data", f"{labels} labels are too few to judge; {settings.min_labels} are needed."
     if selection is not None and selection < _SELECTION_ALPHA:

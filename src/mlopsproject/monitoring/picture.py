@@ -1,4 +1,4 @@
-"""One picture that says what moved: every column's distance, the worst-moved distributions, faces of both sides."""
+"""Summary plot of a drift report: distance of every column, distributions of the most drifted ones, and faces."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def plot_drift(
     path: Path,
     faces: Sequence[tuple[str, NDArray[np.uint8]]] = (),
 ) -> None:
-    """Draw a report.
+    """Draw the summary plot of a report.
 
     Args:
         report: to draw.
         reference: the values of its columns, a row per face.
         current: likewise.
         path: of the PNG.
-        faces: title and pictures, uint8 `[N, C, S, S]`, of the sides whose pictures are at hand.
+        faces: title and pictures, uint8 `[N, C, S, S]`, of each side whose pictures are available.
     """
     subtitle = f"{report.current_rows:,} faces of {report.current} against {report.reference_rows:,} of {report.bundle}"
     moved = [column.column for column in report.columns if column.drifted]
@@ -122,5 +122,5 @@ def _draw_faces(part: SubFigure, name: str, pictures: NDArray[np.uint8]) -> None
     strip = np.concatenate([picture.transpose(1, 2, 0) for picture in pictures[:SHOWN_FACES]], axis=1)
     height, width = strip.shape[:2]
     axes.imshow(strip[..., 0] if channels == 1 else strip, cmap="gray", vmin=0, vmax=255)
-    # As wide as a full row, so that faces of a short one are as large.
+    # Always the width of a full row, so that the faces of a shorter one have the same size.
     axes.set(xlim=(0, max(width, height * SHOWN_FACES)), ylim=(height, 0), anchor="W")

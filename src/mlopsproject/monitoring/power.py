@@ -1,4 +1,4 @@
-"""How well drift is detected: resamples of faces that nobody has seen, as they are and changed in known ways."""
+"""Benchmark of drift detection: false-alarm rate and power on resamples of unchanged and of corrupted faces."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from mlopsproject.monitoring.detection import detect
 from mlopsproject.monitoring.reference import read_reference
 from mlopsproject.monitoring.settings import DetectionSettings
 
-#: The unchanged faces, first in the table.
+#: Name of the unchanged faces, the first row of the result.
 SAME: Final = "same distribution"
-#: Changes at 64 pixels: kind and amount, see `corrupt.corrupt_by`.
+#: Changes, named by their size at 64 pixels → kind and amount, see `corrupt.corrupt_by`.
 SHIFTS: Final[dict[str, tuple[str, float]]] = {
     "blur, σ 1.2 pixels": ("blur", 1.2 / 64),
     "noise, σ 0.08": ("noise", 0.08 * 255),
@@ -49,12 +49,12 @@ SHIFTS: Final[dict[str, tuple[str, float]]] = {
 }
 HAPPY: Final = "happy share × 2"
 OTHER: Final = "another source"
-#: Detections and quiet resamples that are asked for, as shares.
+#: Required share of resamples with an alarm (changed faces) or without one (unchanged faces).
 _BAR: Final = 0.95
-#: The faces that are drawn where no data set is named; training has seen seed 0.
+#: Seed of the synthetic faces that are used without a data set; the sample data for training have seed 0.
 _SEED: Final = 1
 
-#: Alarms, or why there are none to count.
+#: Number of alarms, or the reason why they cannot be counted.
 Outcome = int | str
 
 
@@ -63,8 +63,8 @@ class Pool:
     """Faces to draw from.
 
     Attributes:
-        reference: the bundle's.
-        tables: a row per face, for each change.
+        reference: the bundle's reference table.
+        tables: change → table with a row per face.
         happy: rows of `tables[SAME]` whose label is happy.
         settings: of the detection.
     """
@@ -91,25 +91,26 @@ def benchmark_drift(
     detect: dict[str, Any],
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Count alarms over resamples without replacement, for every change and size.
+    """Count drift alarms over resamples (drawn without replacement) for every change and size.
 
     Args:
-        bundle: whose reference is compared with.
-        store: where it is.
-        data: data set to draw from; `None` draws synthetic faces of another seed than the sample data.
-        root: where data sets live.
-        split: of the data set; images that training or the reference has seen, or twins of them, are left out.
-        other: pictures of another source; `None` draws faces of the drifted synthetic world.
-        faces: how many to draw without a data set.
-        sizes: faces per resample; the bars are held against the first.
-        resamples: of each.
+        bundle: whose reference is used.
+        store: address of the store.
+        data: data set to draw from; `None` generates synthetic faces with another seed than the sample data.
+        root: folder of the data sets.
+        split: of the data set; images of the training data or the reference, and twins of them, are left out.
+        other: pictures of another source; `None` generates synthetic faces with drift.
+        faces: number of faces to generate.
+        sizes: faces per resample; `bars` are computed for the first.
+        resamples: number of resamples of each change and size.
         seed: of the resamples.
-        workers: processes.
+        workers: number of processes.
         detect: the config's `detect` group.
         progress: show a progress bar.
 
     Returns:
-        Under `matrix` the alarms per change and size (or why there are none to count), facts, and bars.
+        `matrix` (change → size → number of alarms, or the reason why there is none), `bars` (change → measured share,
+        required share, and whether it is met), and numbers of faces and resamples.
 
     Raises:
         UserError: for a missing bundle, data set or folder, or a number that is not possible.
@@ -150,7 +151,7 @@ def _check(sizes: list[int], split: str, **numbers: int) -> None:
 def _faces(
     predictor: Predictor, data: str | None, root: Path, split: str, faces: int, folder: Path, progress: bool
 ) -> tuple[FaceDataset, NDArray[np.int64]]:
-    """A data set, and the rows that neither training nor the reference has seen."""
+    """A data set, and its rows that are neither in the training data nor in the reference."""
     spec, classes = predictor.spec.input, predictor.spec.classes
     if data is None:
         write_dataset(folder / "drawn", images=faces, classes=classes, seed=_SEED, progress=progress)
@@ -163,7 +164,7 @@ def _faces(
 
 
 def _seen(predictor: Predictor, dataset: FaceDataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Images that training has seen, or that are in the reference of this data set; twins included."""
+    """Images that are in the training data or in the reference, or twins of such images; bool `[N]`."""
     import pyarrow.parquet as pq
 
     hashes = pq.read_table(predictor.bundle.file("train_hashes.parquet"))
@@ -220,7 +221,7 @@ def _start_worker(pool: Pool) -> None:
 
 
 def _alarm(change: str, size: int, seed: int) -> Outcome:
-    """One resample: 1 for an alarm, 0 for none, or why there is no telling."""
+    """Test one resample: 1 for an alarm, 0 for none, or the reason why it could not be tested."""
     pool = _pool_of_worker
     rows = draw(pool, change, size, np.random.default_rng(seed))
     if rows is None:
@@ -232,7 +233,7 @@ def _alarm(change: str, size: int, seed: int) -> Outcome:
 def _count(
     pool: Pool, sizes: list[int], resamples: int, seed: int, workers: int, progress: bool
 ) -> dict[str, dict[str, Outcome]]:
-    """Alarms per change and size."""
+    """Number of alarms per change and size."""
     changes = [SAME, *SHIFTS, HAPPY, OTHER]
     jobs = [(change, size, seed + number) for size in sizes for change in changes for number in range(resamples)]
     found: dict[str, dict[str, Outcome]] = {change: {} for change in changes}

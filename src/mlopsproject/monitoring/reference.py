@@ -1,4 +1,4 @@
-"""The faces that a bundle knows: its reference table, and their pictures where they are at hand."""
+"""Reads the reference data of a bundle: its table, and the pictures if the data set is available."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ REFERENCE_FILE = "reference.parquet"
 
 
 def read_reference(bundle: Bundle, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read what a bundle remembers of its validation faces.
+    """Read the reference table of a bundle, which describes its validation faces.
 
     Args:
-        bundle: whose.
-        columns: that have to be there; `embedding` stands for `e_0`, `e_1`, ….
+        bundle: of the table.
+        columns: that are required; `embedding` stands for `e_0`, `e_1`, ….
 
     Raises:
-        BundleError: if it has no reference, an unreadable one, one without these columns, or with values in them that
-            are no finite numbers (words for `predicted`).
+        BundleError: if the table is missing, unreadable or empty, lacks one of these columns, or has values in them
+            that are not finite numbers (strings for `predicted`).
     """
     again = f"Export the bundle again: {job_command('export')}"
     if REFERENCE_FILE not in bundle.spec.files:
@@ -59,16 +59,16 @@ def _is_usable(values: pd.Series[Any]) -> bool:
 
 
 def reference_pictures(bundle: Bundle, root: Path, count: int, seed: int) -> NDArray[np.uint8] | None:
-    """Some validation pictures of the data set that a bundle was trained on, if that is imported here.
+    """Some validation pictures of the data set that a bundle was trained on, if it is imported.
 
     Args:
-        bundle: whose.
-        root: where data sets live.
-        count: pictures at most.
-        seed: of the choice.
+        bundle: of the reference.
+        root: folder of the data sets.
+        count: largest number of pictures.
+        seed: of their random choice.
 
     Returns:
-        uint8 `[N, C, S, S]`, or `None` if the very same data set is not here.
+        uint8 `[N, C, S, S]`, or `None` if no data set of this name and fingerprint is imported.
     """
     name, wanted = bundle.spec.training_data.get("name"), bundle.spec.training_data.get("fingerprint")
     spec = bundle.spec.input
@@ -86,7 +86,7 @@ def reference_pictures(bundle: Bundle, root: Path, count: int, seed: int) -> NDA
             progress=False,
         )
     except DataError:
-        # Pictures are an extra: the comparison needs the table alone.
+        # The pictures are optional: the comparison needs only the table.
         return None
     rows = dataset.splits["validation"]
     chosen = np.random.default_rng(seed).permutation(rows)[:count]

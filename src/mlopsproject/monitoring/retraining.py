@@ -1,8 +1,8 @@
-"""A retraining as steps that are done once: each leaves its result in the folder, and what is there is not done again.
+"""Retraining as a sequence of steps; each writes its result to a folder, and a step with a result is skipped.
 
-The steps are `check` (is there drift or decay?), `merge` (the new data join the old), `train` (a candidate), `compare`
-(with production, on the same test images) and `promote` (if it is better). Training itself is handed in: this room
-knows no torch.
+The steps are `check` (is there drift or decay?), `merge` (old and new data), `train` (a candidate), `compare` (with
+production, on the same test images) and `promote` (if it is better). The training function is an argument, because this
+package does not import torch.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ from mlopsproject.overrides import quoted
 log = logging.getLogger(__name__)
 
 _START: Final = "start.json"
-#: Why the check saw no reason to go on; gone once it sees one.
+#: File with the reason why the check stopped the retraining; removed when a later check does not.
 _STOPPED: Final = "stopped.json"
-#: Ends the name of a candidate; a candidate of a candidate has one, too.
+#: Suffix of candidates' names; it is replaced if production was itself a candidate.
 _SUFFIX: Final = re.compile(r"-r[0-9a-f]{8}$")
-#: Above it, what can be learnt from new images has been learnt.
-_LEARNT: Final = 0.5
-#: Settings that decide what a retraining is: with others it is another one.
-_OWN: Final = ("new_data", "alias", "data", "train", "finetune", "store")
+#: If production was trained on more than this share of the new images, there is no retraining.
+_MAX_SHARE_TRAINED: Final = 0.5
+#: Settings that identify a retraining: other values start another one.
+_IDENTITY: Final = ("new_data", "alias", "data", "train", "finetune", "store")
 
-#: Trains as overrides of `configs/train.yaml` say, in a folder.
+#: Trains a model; takes overrides of `configs/train.yaml` and the output folder.
 Train = Callable[[list[str], Path], None]
 
 
@@ -90,17 +90,17 @@ class Retraining:
         self._old = self._known_data(old_data(settings, production.spec), self._input)
         self._new = self._known_data(settings["new_data"], self._input)
         check_old_data(self._old, production.spec)
-        self._key = self._digits()
+        self._key = self._identity_hash()
         self.folder, self.production = self._place(production.model_version)
 
     def run(self) -> Outcome:
-        """Do the step that is named, or all that are left, as far as it goes.
+        """Run the configured step, or all remaining ones until one of them stops the retraining.
 
         Raises:
-            UserError: for what a step cannot do, or a step whose turn it is not.
+            UserError: if a step fails, or an earlier step is missing.
         """
-        with self._alone():
-            self._forget_other_gate()
+        with self._locked():
+            self._discard_other_gate()
             if self._settings["step"] not in (None, "check") and (found := _read(self.folder / _STOPPED)):
                 return self._outcome(found["reason"])
             steps = STEPS if self._settings["step"] is None else (self._settings["step"],)
@@ -120,7 +120,7 @@ class Retraining:
             return self._outcome(None)
 
     def _steps(self) -> dict[str, Callable[[], str | None]]:
-        """What does each step; a text that comes back is a reason to stop."""
+        """Step → its function, which returns a reason to stop, or `None`."""
         return {
             "check": self._check_need,
             "merge": self._merge,
@@ -130,11 +130,11 @@ class Retraining:
         }
 
     def _check_need(self) -> str | None:
-        """Look for drift and decay; a reason to stop, if there is no need for more."""
+        """Check for drift and decay; without either, return a reason to stop."""
         settings = self._settings
-        learnt = self._share_learnt()
-        if learnt > _LEARNT and not settings["force"]:
-            return f"{self.production} has learnt from {100 * learnt:.0f} % of {self._new.name} already; nothing to do."
+        share = self._share_trained()
+        if share > _MAX_SHARE_TRAINED and not settings["force"]:
+            return f"{self.production} has learnt from {100 * share:.0f} % of {self._new.name} already; nothing to do."
         overrides = {"bundle": self.production, "current": f"dataset:{settings['new_data']}"}
         if settings["trigger"] == "log":
             overrides |= {"current": "log", "since": settings["since"], "database_url": settings["database_url"]}
@@ -147,8 +147,8 @@ class Retraining:
         self._done("check", {"verdict": report.verdict, "forced": exit_code(report) != DRIFT})
         return None
 
-    def _share_learnt(self) -> float:
-        """Share of the new images that production was trained on, by their pixels."""
+    def _share_trained(self) -> float:
+        """Share of the new images (0-1, by pixel hash) that production was trained on."""
         bundle = self._store.open(self.production)
         trained = pq.read_table(bundle.file("train_hashes.parquet"), columns=["pixel_hash"])["pixel_hash"]
         new = read_manifest(self._new)["pixel_hash"]
@@ -158,7 +158,7 @@ class Retraining:
         info = read_import(self._old)
         options = dict(info["options"])
         own = options.pop("own_classes")
-        # By what is merged alone, which is the same whatever is trained on it.
+        # Depends only on the merged data, so that other retrainings reuse the data set.
         digits = _hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
         name = f"{self._old.name}-{self._new.name}-{digits}"
         result = import_dataset(
@@ -173,7 +173,7 @@ class Retraining:
         return None
 
     def _train_candidate(self) -> str | None:
-        """Train in a folder of its own; an interrupted run goes on from its last checkpoint."""
+        """Train in a folder of its own; an interrupted run resumes from its last checkpoint."""
         found = self._candidate()
         if found is None:
             output = self.folder / "train"
@@ -218,8 +218,8 @@ class Retraining:
         self._done("promote", {"promoted": candidate})
         return None
 
-    def _forget_other_gate(self) -> None:
-        """Compare a candidate again that was kept aside by another gate; it need not be trained again."""
+    def _discard_other_gate(self) -> None:
+        """Discard a comparison by another gate, unless it led to a promotion, to compare without training again."""
         compared, candidate = self._result("compare"), (self._result("train") or {}).get("candidate")
         moved = candidate is not None and self._store.get_alias(self._settings["alias"]) == candidate
         decided = (self._result("promote") or {}).get("promoted")
@@ -228,24 +228,24 @@ class Retraining:
                 (self.folder / f"{step}.json").unlink(missing_ok=True)
 
     def _known_data(self, name: str, spec: InputSpec) -> Path:
-        """The folder of an imported data set; a folder of that name is imported first."""
+        """The folder of an imported data set; if `name` is a folder of pictures, it is imported first."""
         import_folder(name, self._root, spec, self._classes)
         read_import(self._root / name)
         return self._root / name
 
-    def _digits(self) -> str:
-        """Eight digits for what is retrained with what: the same command finds the same retraining."""
-        own = {key: self._settings[key] for key in _OWN}
-        # What the recipe says, not only what it is called.
+    def _identity_hash(self) -> str:
+        """Eight hex digits that identify data and settings, by which the same command resumes a retraining."""
+        own = {key: self._settings[key] for key in _IDENTITY}
+        # The content of the recipe, not only its name.
         own["train"] = values(load_config("train", self._recipe))
         own |= {"fingerprints": [read_import(folder)["fingerprint"] for folder in (self._old, self._new)]}
         return _hash(own)
 
     def _place(self, production: str) -> tuple[Path, str]:
-        """The folder to work in, and which bundle is in production for it.
+        """The folder of this retraining, and the name of the bundle that was in production at its start.
 
-        One that was begun and is not finished goes on, though the alias may have moved; else there is one for each
-        bundle in production.
+        An unfinished retraining is resumed, even if the alias points at its candidate by now; otherwise there is one
+        folder for each bundle in production.
         """
         root = Path(str(self._settings["runs"])) / f"{self._old.name}-{self._new.name}-{self._key}"
         for start in sorted(root.glob(f"*/{_START}")):
@@ -256,11 +256,11 @@ class Retraining:
                 return start.parent, begun
         folder = root / production
         if not (folder / _START).is_file():
-            _write(folder / _START, {"production": production, **{key: self._settings[key] for key in _OWN}})
+            _write(folder / _START, {"production": production, **{key: self._settings[key] for key in _IDENTITY}})
         return folder, production
 
     def _prefix(self) -> str:
-        """What the names of candidates begin with, so that one that is there already is found."""
+        """Prefix of the candidate's name, by which an existing candidate is found."""
         family = self.production.rpartition("-")[0]
         return f"{_SUFFIX.sub('', family)}-r{_hash([self._key, self.production])}"
 
@@ -298,8 +298,8 @@ class Retraining:
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep a second process out while this one works; the system lets go when it ends, however it does."""
+    def _locked(self) -> Iterator[None]:
+        """Lock the folder against other processes; the operating system releases the lock when this process ends."""
         with (self.folder / "lock").open("w") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -309,7 +309,7 @@ class Retraining:
 
 
 def _hash(document: Any) -> str:
-    """Eight digits for a JSON document."""
+    """The first eight hex digits of the SHA-256 of a JSON document."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
 
 

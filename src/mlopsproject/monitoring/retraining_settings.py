@@ -1,4 +1,4 @@
-"""What a retraining can be told, and what comes of it."""
+"""Settings of a retraining, and its result."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ STEPS: Final = ("check", "merge", "train", "compare", "promote")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a retraining stands.
+    """State of a retraining.
 
     Attributes:
         folder: with the results of its steps.
-        production: name of the bundle it began with.
+        production: name of the bundle that was in production at its start.
         done: steps that are done.
-        report: of the check; `None` before it.
-        comparison: `None` before it.
-        promoted: name of the bundle that the alias holds now, if it was moved.
-        stopped: why there is nothing to do, if so.
+        report: drift report of the step `check`; `None` before it.
+        comparison: result of the step `compare`; `None` before it.
+        promoted: name of the candidate, if the alias points at it now; else `None`.
+        stopped: reason why it stopped early; else `None`.
     """
 
     folder: Path
@@ -48,17 +48,17 @@ class Outcome:
 
 
 def no_reason(report: DriftReport) -> str:
-    """Why there is nothing to do, by what the check found."""
+    """Message that no retraining is needed, with the verdicts of the check."""
     performance = "" if report.performance is None else f", performance: {report.performance.verdict}"
     return f"No reason to retrain (drift: {report.verdict}{performance}); force=true goes on all the same."
 
 
 def recipe(settings: Mapping[str, Any], production: ModelSpec) -> list[str]:
-    """How the candidate is trained, as overrides of `configs/train.yaml`.
+    """Overrides of `configs/train.yaml` with which the candidate is trained.
 
     Args:
         settings: as composed from `configs/retrain.yaml`.
-        production: whose experiment is taken where none is named.
+        production: spec of the bundle in production, whose experiment is the default.
 
     Raises:
         ConfigError: if neither names one, or it does not exist.
@@ -78,10 +78,10 @@ def recipe(settings: Mapping[str, Any], production: ModelSpec) -> list[str]:
 
 
 def old_data(settings: Mapping[str, Any], production: ModelSpec) -> str:
-    """The data set that new data join: the one that is named, or the one that production was trained on.
+    """Name of the data set to merge with the new one: `data.name`, or the one that production was trained on.
 
     Raises:
-        ConfigError: if neither is known, or it is the new one.
+        ConfigError: if neither is known, or it is the new data set.
     """
     name = settings["data"]["name"] or production.training_data.get("name")
     if not name:
@@ -92,10 +92,10 @@ def old_data(settings: Mapping[str, Any], production: ModelSpec) -> str:
 
 
 def check_old_data(folder: Path, production: ModelSpec) -> None:
-    """Refuse another data set than the one that production was trained on: its test split would not be production's.
+    """Check by fingerprint that a data set is the one that production was trained on, so that its test split is, too.
 
     Raises:
-        DataError: naming both.
+        DataError: otherwise, naming both.
     """
     trained, here = production.training_data.get("fingerprint"), read_import(folder)["fingerprint"]
     if trained != here:
@@ -107,13 +107,13 @@ def check_old_data(folder: Path, production: ModelSpec) -> None:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse what cannot be, before any work.
+    """Check the settings before any work.
 
     Args:
         settings: as composed from `configs/retrain.yaml`.
 
     Raises:
-        ConfigError: naming the key, the value and what is possible.
+        ConfigError: naming the key, the value and the allowed values.
     """
     if not isinstance(settings["new_data"], str):
         raise ConfigError("new_data= is missing.", "Give an imported data set, as in: -o new_data=NAME")

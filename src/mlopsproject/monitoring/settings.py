@@ -1,4 +1,4 @@
-"""What drift detection and the judgement of performance can be told."""
+"""Settings of drift detection and of the performance verdict."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ EMBEDDING: Final = "embedding"
 
 @dataclass(frozen=True, slots=True)
 class DetectionSettings:
-    """How drift is detected; see `configs/detect/default.yaml`.
+    """Settings of drift detection; see `configs/detect/default.yaml`.
 
     Attributes:
         columns: that are tested.
-        alpha: chance of a false alarm of a run, 0-1.
-        min_distance: a smaller gap between two distributions does not matter, 0-1.
-        min_rows: fewer different faces are not enough.
-        max_rows: rows of the log at most.
+        alpha: false-alarm rate of a run, 0-1.
+        min_distance: smallest distance of two distributions that counts as drift, 0-1.
+        min_rows: smallest number of distinct faces on either side.
+        max_rows: largest number of rows that are read from the log.
         seed: of the domain classifier's folds.
     """
 
@@ -61,7 +61,7 @@ class DetectionSettings:
         return cls(tuple(dict.fromkeys(columns)), **{key: settings[key] for key in settings if key != "columns"})
 
     def without(self, column: str) -> Self:
-        """The same for a source that lacks a column.
+        """The same settings without a column, for a source that lacks it.
 
         Raises:
             ConfigError: if nothing is left to test.
@@ -73,18 +73,18 @@ class DetectionSettings:
 
     @property
     def threshold(self) -> float:
-        """What a column's p-value has to be below: the chance of a false alarm is shared equally (Bonferroni)."""
+        """Significance level of each column: `alpha` divided by the number of columns (Bonferroni)."""
         return self.alpha / len(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class DecaySettings:
-    """How performance is judged; see `configs/decay/default.yaml`.
+    """Settings of the performance verdict; see `configs/decay/default.yaml`.
 
     Attributes:
-        min_labels: fewer labelled faces are not enough.
-        margin: accuracy below the bundle's test accuracy that is tolerated, 0-1.
-        confidence: of the interval of the accuracy, 0-1.
+        min_labels: smallest number of labelled faces.
+        margin: tolerated loss against the bundle's test accuracy, 0-1.
+        confidence: level of the interval of the accuracy, 0-1.
     """
 
     min_labels: int

@@ -1,4 +1,4 @@
-"""What drift runs and retrainings send to Weights & Biases."""
+"""Logs drift runs and retrainings to Weights & Biases (W&B)."""
 
 from __future__ import annotations
 
