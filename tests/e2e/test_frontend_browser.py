@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from tests.drift_examples import make_performance, make_report
 from tests.e2e.api.conftest import ROOT, Server, clean_environment, free_port
-from tests.e2e.browser import PHONE, chromium, visit
+from tests.e2e.browser import DESKTOP, PHONE, chromium, visit
 from tests.e2e.test_drift_page import write_page
 
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, DriftReports
@@ -124,11 +124,18 @@ def frontend(api: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a drawn smile, two faces side by side, a file that is cut off and one with a wicked name."""
+    """A folder with a drawn smile, two and six faces side by side, a file that is cut off and one with a wicked name.
+
+    The folder `other/` in it holds another picture called `smile.png`.
+    """
     folder = tmp_path_factory.mktemp("drawings")
     smile, surprise = _face("happy", 4), _face("surprise", 3)
     Image.fromarray(smile).save(folder / "smile.png")
     Image.fromarray(np.hstack([smile, surprise])).save(folder / "two.png")
+    row = np.hstack([smile, surprise, smile])
+    Image.fromarray(np.vstack([row, row])).save(folder / "six.png")
+    (folder / "other").mkdir()
+    Image.fromarray(surprise).save(folder / "other/smile.png")
     content = (folder / "smile.png").read_bytes()
     (folder / "broken.png").write_bytes(content[:900])
     (folder / "=1+1.png").write_bytes(content)
@@ -187,16 +194,48 @@ def test_the_answer_shows_what_it_rests_on_and_speaks_of_the_face_that_is_clicke
             expect(page.locator(f".face.chosen[aria-label*={name}]")).to_be_visible()
             expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         page.get_by_text("Show what the answer rests on").click()
-        expect(page.locator("img.heat")).to_be_visible()
+        expect(page.locator(".layer .heat")).to_be_visible()
+        expect(page.locator(".legend")).to_have_text("Speaks against happySpeaks for happy")
+        expect(page.get_by_text("divides the odds of happy by")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_numbers_of_many_faces_cover_none_and_the_faces_are_summed_up(browser, frontend, drawings, tmp_path, size):
+    with visit(browser, frontend.address, tmp_path, size) as page:
+        give(page, drawings / "six.png")
+        expect(page.locator(".tag")).to_have_count(6)
+        expect(page.get_by_text("6 faces: 4 happy, 2 surprise.")).to_be_visible()
+        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+        boxes, tags = ([part.bounding_box() for part in page.locator(name).all()] for name in (".face", ".tag"))
+        picture = page.locator(".frame > img").bounding_box()
+        for tag in tags:
+            assert tag["height"] >= 12
+            assert not any(overlap(tag, box) for box in boxes)
+            assert overlap(tag, picture) == pytest.approx(tag["width"] * tag["height"])
+        # A tag can be clicked as the face itself; enlarged, a small face shows its heat map.
+        page.locator(".tag", has_text="4").click()
+        expect(page.locator(".tag.chosen")).to_have_text("4")
+        page.get_by_text("Show what the answer rests on").click()
+        expect(page.locator(".close-up .heat")).to_be_visible()
+        assert has_no_sideways_scroll(page)
+
+
+def overlap(one: dict[str, float], other: dict[str, float]) -> float:
+    """Area that two elements share on the screen, beyond rounding."""
+    across, down = (
+        min(one[start] + one[length], other[start] + other[length]) - max(one[start], other[start])
+        for start, length in (("x", "width"), ("y", "height"))
+    )
+    return across * down if min(across, down) > 0.6 else 0.0
 
 
 def test_a_batch_with_a_broken_file_gets_a_table_and_a_csv_that_spreadsheets_do_not_run(
     browser, frontend, drawings, tmp_path
 ):
-    names = ["smile.png", "broken.png", "=1+1.png"]
+    names = ["smile.png", "broken.png", "=1+1.png", "other/smile.png"]
     with visit(browser, f"{frontend.address}/batch", tmp_path, accept_downloads=True) as page:
         give(page, *(drawings / name for name in names))
-        page.get_by_role("button", name="Recognise 3 pictures").click()
+        page.get_by_role("button", name="Recognise 4 pictures").click()
         expect(page.get_by_text("Without an answer")).to_be_visible()
         expect(page.get_by_text("broken.png: ")).to_be_visible()
         expect(page.get_by_test_id("stDataFrame")).to_be_visible()
@@ -205,9 +244,10 @@ def test_a_batch_with_a_broken_file_gets_a_table_and_a_csv_that_spreadsheets_do_
         content = download.value.path().read_bytes()
         assert download.value.suggested_filename == "expressions.csv"
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    assert [row["file"] for row in rows] == ["smile.png", "broken.png", "'=1+1.png"]
-    smile, broken, wicked = rows
+    assert [row["file"] for row in rows] == ["smile.png (1)", "broken.png", "'=1+1.png", "smile.png (2)"]
+    smile, broken, wicked, other = rows
     assert smile["label"] == wicked["label"] == "happy"
+    assert other["label"] == "surprise"
     shares = {name: float(value) for name, value in smile.items() if name.startswith("p_")}
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
     assert float(smile["confidence"]) == pytest.approx(max(shares.values())) == pytest.approx(shares["p_happy"])

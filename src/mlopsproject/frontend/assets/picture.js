@@ -63,10 +63,13 @@ function numberTag(number, face, choose) {
 // What depends on how large the picture is shown: sizes of frames and digits, and then where the tags have room.
 function fit(frame, faces, boxes, tags, size) {
   const shown = [frame.clientWidth, frame.clientHeight];
-  if (!shown[0] || !shown[1]) return;
+  if (!shown[0] || !shown[1] || !faces.length) return;
   const scale = shown[0] / size[0];
-  frame.style.setProperty("--tag", `${Math.min(Math.max(0.032 * Math.sqrt(shown[0] * shown[1]), 11), 18)}px`);
   const places = faces.map((face) => face.box.map((value) => value * scale));
+  // Digits grow with the picture, but not beyond half of the median face.
+  const sides = places.map((box) => Math.min(box[2], box[3])).sort((one, other) => one - other);
+  const digits = Math.min(0.032 * Math.sqrt(shown[0] * shown[1]), 0.5 * sides[sides.length >> 1], 18);
+  frame.style.setProperty("--tag", `${Math.max(digits, 11)}px`);
   boxes.forEach((box, index) => {
     const line = Math.min(Math.max(0.05 * Math.min(places[index][2], places[index][3]), 1.5), 3);
     box.style.borderWidth = `${line}px`;
