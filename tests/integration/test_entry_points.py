@@ -51,9 +51,23 @@ def test_import_says_how_to_train_on_classes_of_ones_own(
 ) -> None:
     shutil.copytree(drawn_faces.parent / "source/train", tmp_path / "own")
     (tmp_path / "own/happy").rename(tmp_path / "own/bored")
-    overrides = [f"source={tmp_path / 'own'}", "name=own", f"root={tmp_path}", "classes=[sad,bored]", "size=16"]
+    overrides = [f"source={tmp_path / 'own'}", "name=own", f"root={tmp_path}/data", "classes=[sad,bored]", "size=16"]
     import_data(load_config("import_data", overrides))
     assert "train -o data.name=own -o 'classes=[sad,bored]'" in " ".join(capsys.readouterr().out.split())
+
+
+def test_import_counts_the_pictures_that_a_label_map_leaves_out(
+    drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(drawn_faces.parent / "source/train", tmp_path / "own")
+    (tmp_path / "own/happy").rename(tmp_path / "own/1_smirk")
+    overrides = [f"source={tmp_path / 'own'}", "name=own", f"root={tmp_path}/data", "size=16"]
+    import_data(load_config("import_data", [*overrides, "label_map={smirk: happy, sad: null}"]))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "80 files = 64 images + 16 left out" in said
+    assert "left out: dropped_label │ 16" in said
+    with pytest.raises(ConfigError, match=r"names 'smrik'.*did you mean '1_smirk'"):
+        import_data(load_config("import_data", [*overrides, "label_map={smirk: happy, smrik: sad}"]))
 
 
 def test_evaluate_writes_metrics_plots_and_one_page(store: Path, drawn_faces: Path, tmp_path: Path) -> None:

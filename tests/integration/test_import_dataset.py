@@ -173,6 +173,52 @@ def test_official_splits_report_their_twins_and_can_drop_them(tmp_path: Path, ro
     assert facts["largest_group"]["size"] == 2
 
 
+def test_labels_read_as_others_stay_so_in_every_cache(tmp_path: Path, root: Path) -> None:
+    source = write_faces(tmp_path / "s", ["0_smirk", "1_sad", "2_contempt"], 20)
+    label_map = {"smirk": "happy", "contempt": None}
+    info = import_dataset(source, "mapped", root=root, label_map=label_map, **QUIET).info
+    assert info["options"]["label_map"] == label_map
+    assert info["excluded"] == {"dropped_label": 20}
+    assert set(info["splits"]["train"]) == {"happy", "sad"}
+    loaded = load_dataset("mapped", root=root, classes=["happy", "sad"], size=32, progress=False)
+    assert len(loaded.images) == 40
+    changed = import_dataset(source, "mapped", root=root, label_map={"smirk": "sad", "sad": "happy"}, **QUIET).info
+    assert (changed["excluded"], set(changed["splits"]["train"])) == ({}, {"contempt", "happy", "sad"})
+
+
+def test_a_data_set_imported_beyond_the_usual_limits_can_be_cached_again(faces: Path, root: Path) -> None:
+    import_dataset(faces, "many", root=root, max_files=150, **QUIET)
+    with pytest.raises(DataError, match="max_files=149"):
+        import_dataset(faces, "more", root=root, max_files=149, **QUIET)
+    file = root / "many" / "import.json"
+    record = json.loads(file.read_text())
+    for limit in ("max_files", "max_file_mb", "max_total_mb", "label_map"):
+        del record["options"][limit]  # as an earlier version wrote it
+    file.write_text(json.dumps(record))
+    assert len(load_dataset("many", root=root, size=32, progress=False).images) == 150
+
+
+@pytest.mark.parametrize("source", [".", "angry/.."])
+def test_pictures_are_never_replaced_by_their_own_data_set(faces: Path, source: str) -> None:
+    before = sorted(faces.rglob("*"))
+    with pytest.raises(DataError, match=r"take the place of its own source, .*/faces\. Choose another name"):
+        import_dataset(faces / source, "faces", root=faces.parent, **QUIET)
+    assert sorted(faces.rglob("*")) == before
+    (faces / "import.json").write_text("{}")
+    with pytest.raises(DataError, match="take the place"):
+        import_dataset(faces / "angry", "faces", root=faces.parent, **QUIET)
+
+
+def test_what_is_no_data_set_is_not_replaced_by_one(faces: Path, root: Path) -> None:
+    (root / "faces").mkdir(parents=True)
+    (root / "faces" / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"data/faces is there already and is no data set\. Move it"):
+        import_dataset(faces, "faces", root=root, **QUIET)
+    assert (root / "faces" / "thesis.txt").read_text() == "mine"
+    (root / "faces" / "thesis.txt").unlink()
+    assert import_dataset(faces, "faces", root=root, **QUIET).info["rows"] == 150
+
+
 def test_facts_can_be_written_as_json_and_count_everything(faces: Path, root: Path) -> None:
     write_messy(faces / "happy")
     info = import_dataset(faces, "messy", root=root, **QUIET).info

@@ -135,14 +135,14 @@ def test_new_data_join_what_production_was_trained_on_and_nothing_else(
         retrain("new_data=same", "data.name=drifted")
 
 
-def test_a_class_of_ones_own_that_production_knows_is_merged_once(
+def test_what_imports_were_told_about_labels_holds_for_the_merged_data_set(
     retrain: Callable[..., Outcome], data: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(data, tmp_path / "data")
     for name in ("train_data", "drifted"):
         file = tmp_path / "data" / name / "import.json"
         info = json.loads(file.read_text(encoding="utf-8"))
-        info["options"]["own_classes"] = ["happy"]
+        info["options"] |= {"own_classes": ["happy"], "label_map": {"happy": "happy"}}
         file.write_text(json.dumps(info), encoding="utf-8")
     place = f"data.root={tmp_path}/data"
     assert retrain("new_data=drifted", place, "step=check").done == ("check",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from mlopsproject.core.errors import ConfigError, nearest
@@ -25,31 +24,21 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "neutral": ("neutrality", "calm", "natural"),
     "contempt": ("contemptuous",),
 }
-#: A number in front of a class, as in `0_angry`, `1-fear` or `02 happy`, which only orders folders.
-_NUMBERED = re.compile(r"[0-9]+[\s._-]+(?=\S)")
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
 
 
 def canonical_class(name: str, extra: Iterable[str] = ()) -> str | None:
-    """Map a folder name or label to its class; a number in front counts for nothing unless a class is called so.
+    """Map a folder name or label to its class.
 
     Args:
-        name: as found, in any case, for example ``Suprise`` or ``0_angry``.
+        name: as found, in any case, for example ``Suprise``.
         extra: further class names that count as known (a user's own list), in any case, with spaces or `_`.
 
     Returns:
         The class name, or ``None`` if the name is unknown.
     """
-    own = [normal_label(each) for each in extra]
-    for key in label_spellings(name):
-        if key in own or key in _CANONICAL:
-            return key if key in own else _CANONICAL[key]
-    return None
-
-
-def label_spellings(name: str) -> tuple[str, ...]:
-    """The normal spelling of a label, and that without a number in front."""
-    return normal_label(name), normal_label(_NUMBERED.sub("", name.strip(), count=1))
+    key = normal_name(name)
+    return key if key in map(normal_name, extra) else _CANONICAL.get(key)
 
 
 def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -69,7 +58,7 @@ def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
             f"classes={given!r} is neither a preset nor a list.",
             f"Presets: {', '.join(PRESETS)}; or give a list such as [happy,sad].",
         )
-    names = tuple(canonical_class(str(name)) or normal_label(str(name)) for name in classes)
+    names = tuple(canonical_class(str(name)) or normal_name(str(name)) for name in classes)
     if len(names) < 2:
         raise ConfigError(f"classes={list(classes)!r} names fewer than two classes.", "Give at least two.")
     if len(set(names)) != len(names):
@@ -77,6 +66,6 @@ def resolve_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def normal_label(name: str) -> str:
+def normal_name(name: str) -> str:
     """Spell a name the one way that all its spellings share: `Very happy` is `very_happy`."""
     return "_".join(name.lower().split())

@@ -1,12 +1,12 @@
-"""FER2013's CSV: columns `emotion`, `pixels` and perhaps `Usage` in any order, separated by `,`, `;` or tabs."""
+"""FER2013's CSV: columns `emotion`, `pixels` and, if there is one, `Usage`, in any order, with any usual delimiter."""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Mapping
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,55 +14,103 @@ from numpy.typing import NDArray
 from mlopsproject.core.classes import SEVEN
 from mlopsproject.core.errors import DataError, ImageError
 from mlopsproject.data.items import Item
-from mlopsproject.data.labelling import SPLIT_NAMES, USUAL_NAMES, ClassNames, unknown_class
+from mlopsproject.data.labelling import DROPPED, SPLIT_NAMES, USUAL_LABELS, Labels
 
+CSV_SUFFIXES: Final = (".csv", ".tsv")
 #: Longest CSV field read: the pixels of a 1024 x 1024 picture fit.
-_MAX_FIELD = 4_200_000
-_DELIMITERS = (",", ";", "\t")
-#: A whole number, also as programs write it that take labels for floats: `3`, `3.0`, `3,0`.
-_WHOLE = re.compile(r"([0-9]{1,3})(?:[.,]0*)?")
+_MAX_FIELD: Final = 4_200_000
+#: Longest line: such a field, and others beside it.
+_MAX_LINE: Final = 2 * _MAX_FIELD
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_REQUIRED: Final = {"emotion", "pixels"}
+_COLUMNS: Final = {*_REQUIRED, "usage"}
+#: A class's number, also as programs write it that take it for a decimal: `3`, `3.0`, `3,00`.
+_INDEX: Final = re.compile(r"0*([0-9]{1,9})(?:[.,]0*)?")
+#: Numbers that are none of FER2013's: they get an explanation.
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?")
+#: What programs write where there is no value.
+_MISSING: Final = {"", "nan", "none", "null"}
+#: Characters of what is wrong that a message shows.
+_SHOWN: Final = 60
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
-def fer_delimiter(head: bytes) -> str | None:
-    """What separates the columns of a file that begins with `head`; ``None`` without `emotion` and `pixels`."""
-    first_line = next(iter(head.decode("utf-8-sig", "replace").splitlines()), "")
+def find_delimiter(head: bytes, path: str, *, required: bool = False) -> str | None:
+    """Say what separates the columns of a FER-style CSV.
+
+    Args:
+        head: the beginning of the file, with its whole first line.
+        path: of the file, for messages.
+        required: take nothing else for an answer.
+
+    Returns:
+        The delimiter, or ``None`` for another file: its first line does not name columns `emotion` and `pixels`.
+
+    Raises:
+        DataError: it names them, but not separated by a usual delimiter, or in UTF-16; with `required`, if it does not.
+    """
+    wide = head.startswith(_UTF_16)
+    # Cut off, it may end in half a character.
+    text = head.decode("utf-16" if wide else "utf-8-sig", "ignore" if wide else "replace")
+    header = next(iter(text.splitlines()), "")
     for delimiter in _DELIMITERS:
-        if {"emotion", "pixels"} <= {name.strip().strip('"').lower() for name in first_line.split(delimiter)}:
+        if set(_names(next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), []))) >= _REQUIRED:
+            if wide:
+                raise DataError(f"{path} is UTF-16 text.", "Save it as CSV in UTF-8.")
             return delimiter
+    # Whatever separates them, columns of these names are meant.
+    if required or set(_names(re.split(r"[^\w ]+", header))) >= _REQUIRED:
+        raise DataError(
+            f"{path} has a first line that does not name the columns emotion and pixels, between commas, "
+            f"semicolons, tabs or bars: {header[:_SHOWN]!r}.",
+            "Write it as in emotion,pixels,Usage.",
+        )
     return None
 
 
-def read_rows(stream: IO[bytes], path: str, names: ClassNames = USUAL_NAMES, delimiter: str = ",") -> Iterator[Item]:
+def read_rows(stream: IO[bytes], path: str, delimiter: str = ",", labels: Labels = USUAL_LABELS) -> Iterator[Item]:
     """Read a FER-style CSV row by row; the first row after the header is `path#row=1`.
 
-    A row with missing columns comes back with a `reason`; the pixel values are checked when they are decoded.
+    A row with missing columns or without a label comes back with a `reason`; the pixel values are checked when they are
+    decoded.
 
     Args:
         stream: the CSV's bytes.
         path: the CSV's path relative to the source.
-        names: which labels mean which class; digits 0-6, also as `3.0`, are FER2013's own order.
         delimiter: between columns.
+        labels: how labels are read; numbers 0-6 are FER2013's own order.
 
     Raises:
-        DataError: a row names an unknown class or split, or the CSV cannot be parsed.
+        DataError: a row names an unknown class or split, a column is there twice, or the CSV cannot be parsed.
     """
     csv.field_size_limit(max(_MAX_FIELD, csv.field_size_limit()))
-    reader = csv.reader(_lines(stream, path), skipinitialspace=True, delimiter=delimiter)
+    reader = csv.reader(_lines(stream, path), delimiter=delimiter, skipinitialspace=True)
     try:
-        header = next(reader)
-        columns = {name.strip("\ufeff ").lower(): index for index, name in enumerate(header)}
+        header = _names(next(reader))
+        if twice := sorted(name for name in _COLUMNS if header.count(name) > 1):
+            raise DataError(f"{path} has two columns {twice[0]!r}.", "Remove or rename one.")
+        columns = {name: header.index(name) for name in _COLUMNS if name in header}
         for number, row in enumerate(reader, start=1):
-            yield _row_item(row, columns, f"{path}#row={number}", names)
+            yield _row_item(row, columns, len(header), f"{path}#row={number}", labels)
     except csv.Error as error:
-        raise DataError(f"{path} is not a readable CSV ({error}).") from error
+        raise DataError(
+            f"{path} is not a readable CSV ({error}).", "Save it as UTF-8 with one row per line."
+        ) from error
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
 
 
 def _lines(stream: IO[bytes], path: str) -> Iterator[str]:
     # Not io.TextIOWrapper: it asks whether the stream can seek, which a tar stream cannot answer.
-    while line := stream.readline(2 * _MAX_FIELD):
-        if len(line) == 2 * _MAX_FIELD:
-            raise DataError(f"{path} is not a readable CSV (a line of more than {len(line):,} bytes).")
-        yield line.decode("utf-8", "replace").replace("\0", "")
+    for number, line in enumerate(iter(lambda: stream.readline(_MAX_LINE + 1), b""), start=1):
+        if len(line) > _MAX_LINE:
+            raise DataError(
+                f"{path} has a line {number} of more than {_MAX_LINE:,} bytes.", "A row has the pixels of one picture."
+            )
+        # A byte order mark before a quoted name would make the quotes part of it.
+        yield line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").replace("\0", "")
 
 
 def parse_pixels(text: str) -> NDArray[np.uint8]:
@@ -88,19 +136,41 @@ def parse_pixels(text: str) -> NDArray[np.uint8]:
     return values.astype(np.uint8).reshape(side, side)
 
 
-def _row_item(row: list[str], columns: dict[str, int], path: str, names: ClassNames) -> Item:
-    if len(row) < len(columns):
-        return Item(path, reason="malformed_row", detail=f"{len(row)} columns instead of {len(columns)}")
+def _row_item(row: list[str], columns: Mapping[str, int], width: int, path: str, labels: Labels) -> Item:
+    extra = any(text.strip() for text in row[width:])
+    if extra or len(row) <= max(columns.values()):
+        return Item(path, reason="malformed_row", detail=f"{len(row)} columns instead of {width}")
     emotion = row[columns["emotion"]].strip()
-    whole = _WHOLE.fullmatch(emotion)
-    name = str(int(whole[1])) if whole else emotion
-    if whole and name not in dict(names.label_map) and int(name) < len(SEVEN):
-        name = SEVEN[int(name)]
-    found = names.find(name)
-    if found is None:
-        raise unknown_class(emotion, f"emotion of {path}", names)
+    found = _label_names(emotion)
+    label = labels.class_of(found)
+    if label == DROPPED:
+        return Item(path, reason="dropped_label", detail=f"label_map leaves {emotion!r} out", found=found)
+    if label is None:
+        if emotion.lower() in _MISSING:
+            return Item(path, reason="no_label", detail=f"emotion is {emotion!r}")
+        raise _unknown_label(emotion, path, labels)
     usage = row[columns["usage"]].strip() if "usage" in columns else ""
     split = SPLIT_NAMES.get(usage.lower(), "")
     if usage and not split:
-        raise DataError(f"Unknown Usage {usage!r} ({path}).", "Known: Training, PublicTest, PrivateTest.")
-    return Item(path, found.label, split, row[columns["pixels"]], "pixels", found.reason, found.detail, found.mapped)
+        raise DataError(f"Unknown Usage {usage[:_SHOWN]!r} ({path}).", "Known: Training, PublicTest, PrivateTest.")
+    return Item(path, label, split, row[columns["pixels"]], "pixels", found=found)
+
+
+def _label_names(emotion: str) -> tuple[str, ...]:
+    """A label as the row has it; a number goes also by the name of FER2013's class, if there is one."""
+    number = _INDEX.fullmatch(emotion)
+    if not number:
+        return (emotion,)
+    index = int(number[1])
+    return (str(index), SEVEN[index]) if index < len(SEVEN) else (str(index),)
+
+
+def _unknown_label(emotion: str, path: str, labels: Labels) -> DataError:
+    where = f"emotion of {path}"
+    if not _NUMBER.fullmatch(emotion):
+        return labels.unknown(emotion, where)
+    numbers = ", ".join(f"{number} {name}" for number, name in enumerate(SEVEN))
+    return DataError(
+        f"Unknown class {emotion[:_SHOWN]!r} ({where}).",
+        f"Known: {numbers}. Name what other numbers mean in label_map.",
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -13,6 +15,7 @@ from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.assemble import CONFLICT_POLICIES
 from mlopsproject.data.duplicates import MIN_CORRELATION, TWIN_SEARCHES
+from mlopsproject.data.limits import USUAL_LIMITS
 from mlopsproject.data.splits import SPLIT_METHODS
 
 _CHOICES: Final[dict[str, Sequence[str]]] = {
@@ -28,6 +31,7 @@ _NUMBERS: Final[dict[str, tuple[int, int | None]]] = {
     "max_pixels": (1, None),
     "seed": (0, None),
     "workers": (1, None),
+    **dict.fromkeys(asdict(USUAL_LIMITS), (1, None)),
 }
 
 
@@ -39,8 +43,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "twin_correlation": MIN_CORRELATION,
     "min_size": 16,
     "seed": 42,
-    "label_map": None,
-    "max_unpacked_gb": None,
+    **asdict(USUAL_LIMITS),
 }
 
 
@@ -56,16 +59,22 @@ def import_command(info: Mapping[str, Any]) -> str:
     """
     given, options = str(info["source"]["given"]), dict(info["options"])
     changes = {key: options[key] for key, usual in DEFAULTS.items() if options.get(key, usual) != usual}
-    if "label_map" in changes:
-        pairs = (f"{name}: {label or 'null'}" for name, label in changes["label_map"].items())
-        changes["label_map"] = f"{{{', '.join(pairs)}}}"
     if options.get("own_classes"):
         changes["classes"] = f"[{','.join(options['own_classes'])}]"
+    if options.get("label_map"):
+        changes["label_map"] = _label_map(options["label_map"])
     if given == info["name"] and not changes:
         return ""
     source = given if ":" in given else Path(given).name
     overrides = {"source": source, "name": info["name"], **changes}
     return job_command("import-data", *(f"{key}={value}" for key, value in overrides.items()))
+
+
+def _label_map(pairs: Mapping[str, str | None]) -> str:
+    """Write a `label_map` as an override has it, if its labels allow that, else as JSON, which is YAML, too."""
+    if all(re.fullmatch(r"[\w.-]+", key) for key in pairs):
+        return "{" + ", ".join(f"{key}: {target or 'null'}" for key, target in pairs.items()) + "}"
+    return json.dumps(pairs, ensure_ascii=False)
 
 
 def check_name(name: str) -> None:
@@ -85,7 +94,7 @@ def check_options(**options: Any) -> None:
 
     Args:
         options: any of `split`, `conflicts`, `twins`, `twin_correlation`, `resize_filter`, `size`, `min_size`,
-            `max_pixels`, `seed`, `workers`, `max_unpacked_gb` and `channels`.
+            `max_pixels`, `seed`, `workers`, `channels` and the `Limits`.
 
     Raises:
         ConfigError: for a value that is not possible; names the key, the value and what is.
@@ -100,7 +109,5 @@ def check_options(**options: Any) -> None:
             check_number(key, value, lowest=0.8, highest=1.0)
         elif key == "channels":
             check_channels(key, value)
-        elif key == "max_unpacked_gb":
-            check_number(key, value, open_ends=True, optional=True)
         else:
             raise TypeError(f"no option {key!r}")

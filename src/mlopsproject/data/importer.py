@@ -19,11 +19,12 @@ from mlopsproject.data.assemble import assemble_manifest
 from mlopsproject.data.duplicates import MIN_CORRELATION
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
-from mlopsproject.data.labelling import class_names
+from mlopsproject.data.labelling import read_labels
+from mlopsproject.data.limits import USUAL_LIMITS, Limits
 from mlopsproject.data.manifest import FORMAT, fingerprint
 from mlopsproject.data.merging import MergedSource
 from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
-from mlopsproject.data.placing import install_dataset, restore_replaced, work_folder
+from mlopsproject.data.placing import check_place, install_dataset, restore_replaced, work_folder
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.staging import EXCLUDED, Staging, disk_full
@@ -52,8 +53,6 @@ def import_dataset(
     root: Path = Path("data"),
     split: str = "grouped",
     classes: str | Sequence[str] = "seven",
-    label_map: Mapping[str, str | None] | None = None,
-    max_unpacked_gb: float | None = None,
     min_size: int = 16,
     max_pixels: int = MAX_PIXELS,
     conflicts: str = "drop",
@@ -64,6 +63,10 @@ def import_dataset(
     size: int = 64,
     channels: int = 1,
     resize_filter: ResizeFilter = "bilinear",
+    label_map: Mapping[Any, Any] | str | None = None,
+    max_files: int = USUAL_LIMITS.max_files,
+    max_file_mb: int = USUAL_LIMITS.max_file_mb,
+    max_total_mb: int = USUAL_LIMITS.max_total_mb,
     progress: bool = True,
 ) -> ImportResult:
     """Turn a source into the data set `root/name`: manifest, list of excluded files, cache.
@@ -78,8 +81,6 @@ def import_dataset(
         root: where data sets live.
         split: `grouped` (80/10/10, twins never straddle) or `official` (as published).
         classes: a preset, or a list that may name further classes of your own; all known classes are imported anyway.
-        label_map: class by name of a folder or label, such as ``{"smirk": "happy"}``; ``None`` leaves its pictures out.
-        max_unpacked_gb: most that an archive may unpack to; ``None`` is 1 GB and a hundred times the archive's size.
         min_size: pictures with a shorter side below this many pixels are excluded.
         max_pixels: pictures with more pixels are excluded.
         conflicts: what to do with exact duplicates under different labels, in training only: `drop` all of them,
@@ -94,31 +95,34 @@ def import_dataset(
         size: side of the cached pictures in pixels, 8-1024.
         channels: 1 or 3, of the cached pictures.
         resize_filter: Pillow's filter by name.
+        label_map: labels of the source and what to read them as: one of `classes`, or ``None`` to leave their pictures
+            out, as in ``{"smirk": "happy", "contempt": None}``; as YAML, too.
+        max_files: files and CSV rows that the source may hold, with the folders of an archive.
+        max_file_mb: megabytes that one file of an archive may unpack to.
+        max_total_mb: megabytes that an archive may unpack to.
         progress: show a progress bar.
 
     Raises:
         ConfigError: an option value that is not possible.
-        DataError: nothing to import, an unknown class folder, a damaged archive, a full disk.
+        DataError: nothing to import, an unknown class folder, an archive that is damaged or too large, a place that is
+            taken by something else, a full disk.
     """
     check_name(name)
     options = ExamineOptions(size, channels, resize_filter, min_size, max_pixels)
     drawing: dict[str, Any] = {"split": split, "conflicts": conflicts, "seed": seed}
     drawing |= {"twins": twins, "twin_correlation": twin_correlation}
-    check_options(**asdict(options), **drawing, workers=workers, max_unpacked_gb=max_unpacked_gb)
-    names = class_names(classes, label_map)
+    limits = Limits(max_files, max_file_mb, max_total_mb)
+    check_options(**asdict(options), **drawing, **asdict(limits), workers=workers)
+    labels = read_labels(classes, label_map)
+    known = {"own_classes": list(labels.own), "label_map": dict(labels.label_map)}
     started = time.monotonic()
     folder = root / name
     restore_replaced(folder)
-    opened = open_source(source, names, max_unpacked_gb)
+    opened = open_source(source, labels, limits)
+    check_place(folder, opened.location)
     scan = opened.scan()
     # Work can be continued only where everything that shaped it is the same.
-    key = {
-        "format": FORMAT,
-        "source": scan.fingerprint,
-        "names": [list(names.own), [list(pair) for pair in names.label_map]],
-        **asdict(options),
-        **chunk_sizes(),
-    }
+    key = {"format": FORMAT, "source": scan.fingerprint, **known, **asdict(options), **chunk_sizes()}
     staging = Staging(work_folder(folder), key)
     try:
         _require_space(root, scan, staging.files, options)
@@ -129,13 +133,7 @@ def import_dataset(
             "format": FORMAT,
             "name": name,
             "source": {"given": opened.given, "location": str(opened.location), "fingerprint": scan.fingerprint},
-            "options": {
-                **asdict(options),
-                "own_classes": list(names.own),
-                "label_map": dict(names.label_map) or None,
-                "max_unpacked_gb": max_unpacked_gb,
-                **drawing,
-            },
+            "options": {**asdict(options), **known, **drawing, **asdict(limits)},
             "files": scan.files,
             "rows": staging.rows,
             "fingerprint": fingerprint(manifest),

@@ -14,8 +14,8 @@ class Item(NamedTuple):
     """One file (or CSV row) of a source, ready for a worker.
 
     `payload` is what to decode, `kind` says how: the path of a `file` to read, the `bytes` of one, or the `pixels` of a
-    CSV row as text. With `reason` set the file is left out without being decoded. `mapped` is the key of the import's
-    `label_map` that chose the label, if one did.
+    CSV row as text. With `reason` set the file is left out without being decoded. `found` is the label as the source
+    has it, by all its names.
     """
 
     path: str
@@ -25,7 +25,7 @@ class Item(NamedTuple):
     kind: Literal["file", "bytes", "pixels"] = "bytes"
     reason: str = ""
     detail: str = ""
-    mapped: str = ""
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

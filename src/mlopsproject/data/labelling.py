@@ -1,12 +1,16 @@
-"""From a file's path to its class and source split: class folders at any depth, with split folders or none."""
+"""From what a source calls a picture to its class: names of folders at any depth, and labels of CSV rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from mlopsproject.core.classes import KNOWN, canonical_class, label_spellings, normal_label, resolve_classes
+import yaml
+
+from mlopsproject.core.classes import KNOWN, canonical_class, normal_name, resolve_classes
 from mlopsproject.core.errors import ConfigError, DataError, nearest
 
 #: Folder or `Usage` names, lower case, that say which split an image was published in.
@@ -43,43 +47,134 @@ _IMAGE_SUFFIXES = (
 )
 
 
+#: What `Labels.class_of` answers for a label that `label_map` leaves out.
+DROPPED: Final = ""
+#: Before a name: `0_angry`, `02 happy`; a decimal such as `3.5` is none.
+_NUMBER: Final = re.compile(r"[0-9]+[\s._-]+(?=[^0-9\s._-])")
+#: Longest label that a message shows whole: a CSV may hold anything.
+_SHOWN: Final = 60
+
+
 class Labelled(NamedTuple):
-    """Class and source split of a path, or (with `reason`) why the file is left out; `mapped` as in `Item`."""
+    """What a path says: a class and a source split, or (with `reason`) why the file is left out.
+
+    `found` is the folder that was taken for a label, as a source's `Item` has it.
+    """
 
     label: str = ""
     source_split: str = ""
     reason: str = ""
     detail: str = ""
-    mapped: str = ""
+    found: tuple[str, ...] = ()
 
 
-class ClassNames(NamedTuple):
-    """Which names of folders and labels mean which class.
+_SYSTEM = Labelled(reason="hidden_or_system", detail="hidden or system file")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How the labels of a source are read.
+
+    A label is known if it names a class in one of its usual spellings, one of `own`, or a key of `label_map`. A number
+    before a name, as in `0_angry` or `02 happy`, is ignored unless the whole is known.
 
     Attributes:
         own: class names known besides the usual ones.
-        label_map: pairs of a normalised name and its class; ``None`` leaves its pictures out.
+        label_map: pairs of a label, as `normal_name` spells it, and the class that it is read as, or ``None`` to leave
+            its pictures out. A class stands for all of its spellings, a label as the source spells it goes first.
     """
 
     own: tuple[str, ...] = ()
     label_map: tuple[tuple[str, str | None], ...] = ()
 
-    def find(self, name: str) -> Labelled | None:
-        """The class that a folder's name or a label means, without a split; ``None`` if it is unknown."""
-        label, chosen = canonical_class(name, self.own), dict(self.label_map)
-        for key in (*label_spellings(name), label):
-            if key in chosen:
-                return Labelled(chosen[key] or "", mapped=key, **({} if chosen[key] else _left_out(name)))
-        return Labelled(label) if label is not None else None
+    def class_of(self, found: Sequence[str]) -> str | None:
+        """Say which class a label is.
+
+        Args:
+            found: the label as the source has it; several, if it goes by several names.
+
+        Returns:
+            The class, `DROPPED` for a label that is left out, or ``None`` for an unknown one.
+        """
+        keys = dict(self.label_map)
+        for name in self.names_of(found) if keys else ():
+            if name in keys:
+                return keys[name] or DROPPED
+        return next(self._classes(found), None)
+
+    def names_of(self, found: Sequence[str]) -> list[str]:
+        """Every key of `label_map` that would hold for a label; the first goes before the others."""
+        return [*map(normal_name, _names(found)), *self._classes(found)]
+
+    def unknown(self, name: str, where: str) -> DataError:
+        """Build the error for a folder or label that names no known class."""
+        known = (*KNOWN, *self.own)
+        shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "…"
+        hint = nearest(_NUMBER.sub("", shown.lower(), count=1), known)
+        fix = f"Known (in their usual spellings): {', '.join(known)}. "
+        fix += "Rename it, read it as one of them with label_map={...}, or import with classes=[...] naming it."
+        return DataError(f"Unknown class {shown!r} ({where}){'; ' + hint if hint else '.'}", fix)
+
+    def _classes(self, found: Sequence[str]) -> Iterator[str]:
+        return (name for each in _names(found) if (name := canonical_class(each, self.own)) is not None)
 
 
-def _left_out(name: str) -> dict[str, str]:
-    return {"reason": "label_map", "detail": f"label_map leaves {name!r} out"}
+#: Those that are known without being told.
+USUAL_LABELS: Final = Labels()
 
 
-#: No classes but the known ones.
-USUAL_NAMES = ClassNames()
-_SYSTEM = Labelled(reason="hidden_or_system", detail="hidden or system file")
+def _names(found: Sequence[str]) -> Iterator[str]:
+    """Every name of a label, with and without a number before it."""
+    for name in found:
+        yield name
+        yield _NUMBER.sub("", name.strip(), count=1)
+
+
+def read_labels(classes: str | Sequence[str], label_map: Mapping[object, object] | str | None = None) -> Labels:
+    """Check what an import is told about labels.
+
+    Args:
+        classes: a preset or a list, which may name classes of the user's own.
+        label_map: labels and what to read them as: one of `classes`, or ``None`` to leave their pictures out; the same
+            as YAML for names that a config override cannot hold.
+
+    Raises:
+        ConfigError: `label_map` is none, names a label twice, or names a class that is not one of `classes`.
+    """
+    own, chosen = own_classes(classes), resolve_classes(classes)
+    pairs: dict[str, str | None] = {}
+    for key, target in _mapping(label_map).items():
+        name = normal_name(str(key))
+        if name in pairs:
+            raise ConfigError(f"label_map names {name!r} twice.")
+        pairs[name] = None if target is None else canonical_class(str(target), own)
+        if target is not None and pairs[name] not in chosen:
+            hint = nearest(str(target), chosen)
+            raise ConfigError(
+                f"label_map reads {key!r} as {target!r}, which is not one of classes={list(chosen)}"
+                f"{'; ' + hint if hint else '.'}",
+                "Name it there, too, or give null to leave those pictures out.",
+            )
+    return Labels(own, tuple(pairs.items()))
+
+
+def recorded_labels(options: Mapping[str, Any]) -> Labels:
+    """How labels were read by an import that has been, from the options in its `import.json`."""
+    return Labels(tuple(options["own_classes"]), tuple(options.get("label_map", {}).items()))
+
+
+def _mapping(label_map: Mapping[object, object] | str | None) -> Mapping[object, object]:
+    given: object = label_map
+    if isinstance(given, str):
+        try:
+            given = yaml.safe_load(given)
+        except yaml.YAMLError:
+            given = label_map
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"label_map={given!r} is not possible.", "Write 'label_map={smirk: happy, contempt: null}'.")
+    return given
 
 
 def own_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -87,50 +182,14 @@ def own_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in resolve_classes(classes) if canonical_class(name) is None)
 
 
-def class_names(classes: str | Sequence[str], label_map: Mapping[str, str | None] | None = None) -> ClassNames:
-    """Read an import's `classes` and `label_map`.
-
-    Args:
-        classes: a preset or a list, which may name classes of its own.
-        label_map: class by name of a folder or label; ``None`` leaves the pictures out.
-
-    Raises:
-        ConfigError: for what is no mapping, or a class that is unknown.
-    """
-    own = own_classes(classes)
-    given: object = {} if label_map is None else label_map
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"label_map={given!r} is not possible.", "Write it label_map={smirk: happy, bored: null}.")
-    pairs = []
-    for name, target in given.items():
-        label = None if target is None else canonical_class(str(target), own)
-        if target is not None and label is None:
-            known = (*KNOWN, *own)
-            hint = nearest(str(target).lower(), known) or f"Known: {', '.join(known)}; or null to leave pictures out."
-            raise ConfigError(f"label_map={{{name}: {target}}} names no class;", hint)
-        pairs.append((normal_label(str(name)), label))
-    return ClassNames(own, tuple(sorted(pairs)))
-
-
-def unknown_class(name: str, where: str, names: ClassNames = USUAL_NAMES) -> DataError:
-    """Build the error for a folder or label that names no known class."""
-    known = (*KNOWN, *names.own)
-    hint = nearest(name.lower(), known)
-    fix = (
-        f"Known (in their usual spellings): {', '.join(known)}. Rename it, import with classes=[...] naming it, or say "
-        f"what it means with label_map={{{name}: ...}}."
-    )
-    return DataError(f"Unknown class {name!r} ({where}){'; ' + hint if hint else '.'}", fix)
-
-
-def label_path(path: str, names: ClassNames = USUAL_NAMES) -> Labelled:
+def label_path(path: str, labels: Labels = USUAL_LABELS) -> Labelled:
     """Read class and source split off a file's path.
 
-    The deepest folder that names a class is the class; the deepest folder that names a split is the split.
+    The deepest folder that is a known label is the class; the deepest folder that names a split is the split.
 
     Args:
         path: POSIX path relative to the source.
-        names: which of them mean which class.
+        labels: which labels are known.
 
     Raises:
         DataError: a picture lies in folders of which none names a known class.
@@ -138,21 +197,24 @@ def label_path(path: str, names: ClassNames = USUAL_NAMES) -> Labelled:
     folder, _, name = path.rpartition("/")
     if name.startswith(".") or name.lower() in _SYSTEM_FILES:
         return _SYSTEM
-    found = _label_folder(folder, names)
+    found = _label_folder(folder, labels)
     if found.reason == "no_class_folder" and found.detail and name.lower().endswith(_IMAGE_SUFFIXES):
-        raise unknown_class(found.detail, f"folder of {path}", names)
+        raise labels.unknown(found.detail, f"folder of {path}")
     return found._replace(detail="lies in no class folder") if found.reason == "no_class_folder" else found
 
 
 @lru_cache(maxsize=4096)
-def _label_folder(folder: str, names: ClassNames) -> Labelled:
+def _label_folder(folder: str, labels: Labels) -> Labelled:
     """Label a folder; when it names no class, `detail` holds the name that should have, if any."""
     parts = folder.split("/") if folder else []
     if any(part.startswith(".") or part.lower() in _SYSTEM_FILES for part in parts):
         return _SYSTEM
-    named = next((labelled for part in reversed(parts) if (labelled := names.find(part))), None)
+    named = ((part, found) for part in reversed(parts) if (found := labels.class_of([part])) is not None)
+    part, label = next(named, ("", None))
     split = next((found for part in reversed(parts) if (found := SPLIT_NAMES.get(part.strip().lower()))), "")
-    if named is not None:
-        return named._replace(source_split=split)
+    if label == DROPPED:
+        return Labelled(reason="dropped_label", detail=f"label_map leaves {part!r} out", found=(part,))
+    if label is not None:
+        return Labelled(label=label, source_split=split, found=(part,))
     candidates = [part for part in parts if part.strip().lower() not in SPLIT_NAMES]
     return Labelled(reason="no_class_folder", detail=candidates[-1] if candidates else "")

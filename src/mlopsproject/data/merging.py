@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from mlopsproject.core.errors import DataError
 from mlopsproject.data.items import Item
+from mlopsproject.data.labelling import Labels
 from mlopsproject.data.manifest import read_import, read_manifest
 from mlopsproject.data.sources import MERGED_PREFIX, Scan, Source
 
@@ -47,7 +48,8 @@ def open_merged(given: str) -> MergedSource:
         )
     infos = [read_import(folder) for folder in folders]
     parts = tuple(open_origin(info) for info in infos)
-    return MergedSource(Path(given), given, folders=tuple(folders), parts=parts)
+    own = tuple(dict.fromkeys(name for part in parts for name in part.labels.own))
+    return MergedSource(Path(given), given, Labels(own), folders=tuple(folders), parts=parts)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset, load_dataset
 from mlopsproject.data.importer import import_dataset
-from mlopsproject.data.labelling import class_names, own_classes
+from mlopsproject.data.labelling import own_classes, recorded_labels
+from mlopsproject.data.limits import Limits
 from mlopsproject.data.manifest import IMPORT_FILE, read_import
 from mlopsproject.data.placing import restore_replaced
 from mlopsproject.data.sources import open_source
@@ -97,8 +98,8 @@ def _import_again_if_changed(
 ) -> None:
     options = dict(info["options"])
     own = tuple(dict.fromkeys((*own_classes((*KNOWN, *options.pop("own_classes"))), *own)))
-    names = class_names((*KNOWN, *own), options.get("label_map"))
-    if open_source(folder, names).scan().fingerprint != info["source"]["fingerprint"]:
+    labels = recorded_labels({**options, "own_classes": own})
+    if open_source(folder, labels, Limits.of(options)).scan().fingerprint != info["source"]["fingerprint"]:
         log.info("%s/ has changed: importing it again as data set '%s', with the same options", folder, name)
         import_dataset(folder, name, root=root, classes=(*KNOWN, *own), **options)
 

@@ -10,7 +10,8 @@ from mlopsproject.core.errors import DataError
 from mlopsproject.core.preprocess import ImageSource
 from mlopsproject.data.fer_csv import parse_pixels
 from mlopsproject.data.items import Item
-from mlopsproject.data.labelling import ClassNames
+from mlopsproject.data.labelling import recorded_labels
+from mlopsproject.data.limits import Limits
 from mlopsproject.data.sources import Source, open_source
 
 
@@ -21,11 +22,8 @@ def open_origin(info: Mapping[str, Any]) -> Source:
         DataError: if it is gone.
     """
     location, options = Path(info["source"]["location"]), info["options"]
-    return open_source(
-        location if location.exists() else info["source"]["given"],
-        ClassNames(tuple(options["own_classes"]), tuple((options.get("label_map") or {}).items())),
-        options.get("max_unpacked_gb"),
-    )
+    source = location if location.exists() else info["source"]["given"]
+    return open_source(source, recorded_labels(options), Limits.of(options))
 
 
 def read_originals(info: Mapping[str, Any], paths: Collection[str]) -> dict[str, ImageSource]:

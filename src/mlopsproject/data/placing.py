@@ -25,6 +25,24 @@ def work_folder(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.importing"
 
 
+def check_place(folder: Path, source: Path) -> None:
+    """Check that nothing but a data set is replaced: pictures are often kept where their data set would go.
+
+    Args:
+        folder: the place of the data set.
+        source: of its pictures.
+
+    Raises:
+        DataError: the place is taken by something else, or holds the source.
+    """
+    if folder.exists() and source.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"The data set would take the place of its own source, {folder}.", "Choose another name= or root=."
+        )
+    if folder.exists() and not (folder / IMPORT_FILE).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(f"{folder} is there already and is no data set.", "Move it, or choose another name= or root=.")
+
+
 def install_dataset(staging: Staging, manifest: pa.Table, info: dict[str, Any], folder: Path) -> None:
     """Complete the data set inside the staging folder, then swap it in with renames.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,13 @@ from mlopsproject.data.archives import (
     read_limited,
     single_entry,
     tar_entries,
-    unpack_limit,
     zip_entries,
 )
-from mlopsproject.data.fer_csv import fer_delimiter, read_rows
+from mlopsproject.data.fer_csv import CSV_SUFFIXES, find_delimiter, read_rows
 from mlopsproject.data.items import MAX_FILE_BYTES, Entry, Item
 from mlopsproject.data.kaggle import KAGGLE_PREFIX, download
-from mlopsproject.data.labelling import USUAL_NAMES, ClassNames, label_path
+from mlopsproject.data.labelling import USUAL_LABELS, Labels, label_path
+from mlopsproject.data.limits import USUAL_LIMITS, Limits
 
 #: A source of this kind is written `merged:data/A+data/B`, naming folders of imported data sets.
 MERGED_PREFIX: Final = "merged:"
@@ -56,14 +56,14 @@ class Source:
     Attributes:
         location: where it lies on disk.
         given: what the user asked for, such as `kaggle:owner/slug`.
-        names: which folders and labels mean which class.
-        max_unpacked_gb: most that an archive may unpack to, see `archives.unpack_limit`.
+        labels: how its labels are read.
+        limits: what it may hold.
     """
 
     location: Path
     given: str
-    names: ClassNames = USUAL_NAMES
-    max_unpacked_gb: float | None = None
+    labels: Labels = USUAL_LABELS
+    limits: Limits = USUAL_LIMITS
 
     def items(self, *, read: bool = True) -> Iterator[Item]:
         """Yield every file and CSV row once, always in the same order.
@@ -72,7 +72,7 @@ class Source:
             read: fetch archive members' bytes; without it the payloads of archive members stay empty.
 
         Raises:
-            DataError: an unknown class folder, or a damaged archive.
+            DataError: an unknown class, a damaged archive, or one that holds more than it may.
         """
         for entry in self._entries():
             yield from self._expand(entry, read)
@@ -81,58 +81,74 @@ class Source:
         """Count, label and fingerprint everything without decoding a picture.
 
         Raises:
-            DataError: an unknown class folder, a damaged archive, or no picture in any class folder.
+            ConfigError: a key of `label_map` that no picture carries.
+            DataError: see `items`; or no picture in any class folder.
         """
         digest = hashlib.blake2b(digest_size=16)
         labels: Counter[str] = Counter()
         splits: Counter[str] = Counter()
-        mapped: set[str] = set()
+        found: set[tuple[str, ...]] = set()
+        left_out: Counter[str] = Counter()
         files = 0
         for entry in self._entries():
             digest.update(f"{entry.path}\0{entry.size}\0{entry.stamp}\n".encode())
             for item in self._expand(entry, read=False):
                 files += 1
-                mapped.add(item.mapped)
-                if not item.reason:
-                    labels[item.label] += 1
-                    splits[item.source_split] += 1
+                self.limits.check_files(self.location, files)
+                found.add(item.found)
+                if item.reason:
+                    left_out[f"{item.reason}, {item.detail}"] += 1
+                    continue
+                labels[item.label] += 1
+                splits[item.source_split] += 1
+        self._check_label_map(found - {()})
         if not labels:
+            mostly = "".join(f", mostly: {why}" for why, _ in left_out.most_common(1))
             raise DataError(
-                f"{self.location} holds no picture in a class folder ({files} files looked at).",
-                "Expected folders named after classes, such as happy/ or train/happy/, or a CSV with columns emotion "
-                "and pixels, separated by commas, semicolons or tabs.",
-            )
-        unused = {name for name, _ in self.names.label_map} - mapped
-        if unused:
-            raise ConfigError(
-                f"label_map names {min(unused)!r}, which no folder or label of {self.location} is called.",
-                f"Found: {', '.join(sorted(labels))}.",
+                f"{self.location} holds no picture in a class folder ({files} files looked at{mostly}).",
+                "Expected folders named after classes, such as happy/ or train/happy/, or a FER2013 CSV.",
             )
         return Scan(files, digest.hexdigest(), labels, splits)
+
+    def _check_label_map(self, found: Collection[tuple[str, ...]]) -> None:
+        """Check that every key of `label_map` is the label of a picture."""
+        known = {name for names in found for name in self.labels.names_of(names)}
+        for key, _ in self.labels.label_map:
+            if key not in known:
+                hint = nearest(key, (name for names in found for name in names))
+                there = ", ".join(sorted(" = ".join(names) for names in found)) or "none"
+                raise ConfigError(
+                    f"label_map names {key!r}, which is no label in {self.location}{'; ' + hint if hint else '.'}",
+                    f"Labels there: {there}.",
+                )
 
     def _entries(self) -> Iterator[Entry]:
         if self.location.is_dir():
             return folder_entries(self.location)
-        limit = unpack_limit(self.location, self.max_unpacked_gb)
         if is_zip(self.location):
-            return zip_entries(self.location, limit)
-        if self.location.name.lower().endswith(".csv"):
+            return zip_entries(self.location, self.limits)
+        if self._is_csv:
             return single_entry(self.location)
-        return tar_entries(self.location, limit)
+        return tar_entries(self.location, self.limits)
+
+    @property
+    def _is_csv(self) -> bool:
+        return self.location.is_file() and self.location.name.lower().endswith(CSV_SUFFIXES)
 
     def _expand(self, entry: Entry, read: bool) -> Iterator[Item]:
         """Turn one file into its item, or a FER-style CSV into one item per row."""
         if entry.reason:
             yield Item(entry.path, reason=entry.reason, detail=entry.detail)
             return
-        if not entry.path.lower().endswith(".csv"):
+        if not entry.path.lower().endswith(CSV_SUFFIXES):
             yield self._file(entry, read)
             return
         with self._damage_named(entry), entry.open() as stream:
             # Files, zip and tar members all come as buffered streams, which can look ahead.
-            delimiter = fer_delimiter(stream.peek(4096)[:4096])  # type: ignore[attr-defined]
+            head = stream.peek(4096)[:4096]  # type: ignore[attr-defined]
+            delimiter = find_delimiter(head, entry.path, required=self._is_csv)
             if delimiter is not None:
-                yield from read_rows(stream, entry.path, self.names, delimiter)
+                yield from read_rows(stream, entry.path, delimiter, self.labels)
             else:
                 yield self._file(entry, read, stream)
 
@@ -148,12 +164,12 @@ class Source:
 
     def _file(self, entry: Entry, read: bool, opened: IO[bytes] | None = None) -> Item:
         """Turn a file that is no list of pictures into its item; a tar member is open already if it was looked at."""
-        label, split, reason, detail, mapped = label_path(entry.path, self.names)
+        label, split, reason, detail, found = label_path(entry.path, self.labels)
         if not reason and entry.size > MAX_FILE_BYTES:
             reason, detail = "too_large", f"{entry.size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
         if entry.file is not None:
-            return Item(entry.path, label, split, entry.file, "file", reason, detail, mapped)
-        item = Item(entry.path, label, split, reason=reason, detail=detail, mapped=mapped)
+            return Item(entry.path, label, split, entry.file, "file", reason, detail, found)
+        item = Item(entry.path, label, split, reason=reason, detail=detail, found=found)
         return item if reason or not read else self._with_bytes(item, entry, opened)
 
     def _with_bytes(self, item: Item, entry: Entry, opened: IO[bytes] | None) -> Item:
@@ -170,25 +186,30 @@ class Source:
         return item._replace(payload=data)
 
 
-def open_source(source: str | Path, names: ClassNames = USUAL_NAMES, max_unpacked_gb: float | None = None) -> Source:
+def open_source(source: str | Path, labels: Labels = USUAL_LABELS, limits: Limits = USUAL_LIMITS) -> Source:
     """Find the source and say how to read it.
 
     Args:
         source: a folder, a zip or tar archive, a FER2013 CSV file, `kaggle:owner/slug`, or imported data sets as
             `merged:data/A+data/B`.
-        names: which folders and labels mean which class.
-        max_unpacked_gb: most that an archive may unpack to, see `archives.unpack_limit`.
+        labels: how its labels are read; several data sets keep theirs.
+        limits: what it may hold.
 
     Raises:
+        ConfigError: a `label_map` for several data sets.
         DataError: nothing is there, it is of no known kind, or the download failed.
     """
     given = str(source)
     if given.startswith(MERGED_PREFIX):
         from mlopsproject.data.merging import open_merged
 
+        if labels.label_map:
+            raise ConfigError(
+                f"label_map is not possible with source={MERGED_PREFIX}….", "Give it when each of them is imported."
+            )
         return open_merged(given)
     if given.startswith(KAGGLE_PREFIX):
-        return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, names, max_unpacked_gb)
+        return Source(download(given.removeprefix(KAGGLE_PREFIX)), given, labels, limits)
     location = Path(source).expanduser()
     if not location.exists():
         siblings = [item.name for item in location.parent.iterdir()] if location.parent.is_dir() else []
@@ -196,9 +217,11 @@ def open_source(source: str | Path, names: ClassNames = USUAL_NAMES, max_unpacke
         raise DataError(
             f"source={given} does not exist{'; ' + hint if hint else '.'}", "" if hint else "Check the path."
         )
-    if location.is_file() and not (location.name.lower().endswith((*ARCHIVE_SUFFIXES, ".csv")) or is_zip(location)):
+    if location.is_file() and not (
+        location.name.lower().endswith((*ARCHIVE_SUFFIXES, *CSV_SUFFIXES)) or is_zip(location)
+    ):
         raise DataError(
             f"source={given} is neither a folder, an archive nor a CSV.",
-            f"Read are folders, {', '.join(ARCHIVE_SUFFIXES)} and FER2013's .csv.",
+            f"Read are folders, {', '.join(ARCHIVE_SUFFIXES)} and FER2013's {' or '.join(CSV_SUFFIXES)}.",
         )
-    return Source(location.resolve(), given, names, max_unpacked_gb)
+    return Source(location.resolve(), given, labels, limits)

@@ -155,8 +155,9 @@ def _faces(
     spec, classes = predictor.spec.input, predictor.spec.classes
     if data is None:
         write_dataset(folder / "drawn", images=faces, classes=classes, seed=_SEED, progress=progress)
-        import_dataset(folder / "drawn", "drawn", root=folder, classes=classes, size=spec.size, channels=spec.channels)
-        drawn = load_dataset("drawn", root=folder, classes=classes, size=spec.size, channels=spec.channels)
+        root, size, channels = folder / "data", spec.size, spec.channels
+        import_dataset(folder / "drawn", "drawn", root=root, classes=classes, size=size, channels=channels)
+        drawn = load_dataset("drawn", root=root, classes=classes, size=size, channels=channels)
         return drawn, np.flatnonzero(drawn.labels >= 0)
     dataset = open_dataset({"name": data, "root": root}, spec, classes=classes, complete=False)
     rows = np.sort(np.concatenate([dataset.splits[part] for part in (SPLITS if split == "all" else [split])]))

@@ -158,6 +158,7 @@ class Retraining:
         info = read_import(self._old)
         options = dict(info["options"])
         own = options.pop("own_classes")
+        options.pop("label_map", None)  # each data set is read with its own
         # Depends only on the merged data, so that other retrainings reuse the data set.
         digits = _hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
         name = f"{self._old.name}-{self._new.name}-{digits}"

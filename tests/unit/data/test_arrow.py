@@ -54,7 +54,7 @@ from pathlib import Path
 from mlopsproject.data.benchmark import draw_faces
 from mlopsproject.data.importer import import_dataset
 draw_faces(Path({str(tmp_path / "drawn")!r}), 50, side=24)
-import_dataset({str(tmp_path / "drawn")!r}, "drawn", root=Path({str(tmp_path)!r}), progress=False)
+import_dataset({str(tmp_path / "drawn")!r}, "drawn", root=Path({str(tmp_path / "data")!r}), progress=False)
 assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

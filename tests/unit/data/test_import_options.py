@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from typing import Any
 
 import pytest
 
+from mlopsproject.config import load_config, values
+from mlopsproject.core.classes import normal_name
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import DEFAULTS, check_options, import_command
 from mlopsproject.data.importer import import_dataset
+from mlopsproject.data.labelling import read_labels
+from mlopsproject.overrides import quoted
 
 
 def test_the_defaults_pass() -> None:
@@ -44,6 +49,9 @@ def test_the_defaults_pass() -> None:
         ("seed", None, "whole number"),
         ("workers", 0, "at least 1"),
         ("workers", 1.5, "whole number"),
+        ("max_files", 0, "at least 1"),
+        ("max_file_mb", None, "whole number"),
+        ("max_total_mb", 0.5, "whole number"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_what_is_possible(key: str, value: Any, said: str) -> None:
@@ -62,8 +70,22 @@ def test_the_command_that_imports_again_names_what_differs_from_the_usual() -> N
     assert import_command(imported(**options)).endswith(
         "-o split=official -o twins=all_pairs -o twin_correlation=0.92 -o 'classes=[bored,sad]'"
     )
-    mapped = import_command(imported(label_map={"smirk": "happy", "bored": None}, max_unpacked_gb=5))
-    assert mapped.endswith("-o 'label_map={smirk: happy, bored: null}' -o max_unpacked_gb=5")
+    assert import_command(imported(max_total_mb=50_000)).endswith("-o max_total_mb=50000")
+
+
+@pytest.mark.parametrize(
+    "label_map", [{"smirk": "happy", "contempt": None}, {"7": "sad"}, {"怒り": "angry"}, {"a, b": "sad", "c": None}]
+)
+def test_the_command_that_imports_again_reads_labels_as_before(label_map: dict[str, str | None]) -> None:
+    words = shlex.split(import_command(imported(label_map=label_map)))
+    (override,) = [quoted(word) for word in words if word.startswith("label_map=")]
+    given = values(load_config("import_data", [override]))["label_map"]
+    assert dict(read_labels("seven", given).label_map) == {normal_name(key): label_map[key] for key in label_map}
+
+
+def test_a_plain_label_map_is_written_as_a_person_would() -> None:
+    command = import_command(imported(label_map={"smirk": "happy", "contempt": None}))
+    assert command.endswith("-o 'label_map={smirk: happy, contempt: null}'")
 
 
 def test_a_folder_of_the_data_sets_name_needs_no_command_and_kaggle_keeps_its_address() -> None:
@@ -71,6 +93,13 @@ def test_a_folder_of_the_data_sets_name_needs_no_command_and_kaggle_keeps_its_ad
     assert "split=official" in import_command(imported(split="official") | {"source": {"given": "faces"}})
     assert "source=faces" in import_command(imported() | {"source": {"given": "/elsewhere/faces"}})
     assert "source=kaggle:a/b" in import_command(imported() | {"source": {"given": "kaggle:a/b"}})
+
+
+def test_the_config_file_and_the_function_agree_on_what_is_usual() -> None:
+    config = values(load_config("import_data"))
+    usual = {name: parameter.default for name, parameter in inspect.signature(import_dataset).parameters.items()}
+    assert {key: config[key] for key in DEFAULTS} == DEFAULTS
+    assert config["label_map"] is usual["label_map"] is None
 
 
 def test_what_counts_as_usual_is_what_an_import_does() -> None:
