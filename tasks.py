@@ -16,8 +16,8 @@ from pathlib import Path
 
 from invoke import Context, Exit, task
 
-if hasattr(signal, "SIGPIPE"):
-    # End quietly, as other programs do, when nobody reads the output any more: `… | head`.
+if hasattr(signal, "SIGPIPE") and Path(sys.argv[0]).name in ("invoke", "inv"):
+    # End quietly, as other programs do, when nobody reads the output any more: `… | head`. Not where it is imported.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 OVERRIDES = {"override": "a config override, key=value; repeat for more. Its keys: uv run mlopsproject TASK --help"}
