@@ -58,8 +58,7 @@ def create_app(settings: ApiSettings | None = None, log_settings: LogSettings | 
         app.include_router(module.router, dependencies=keyed)
     for router in (pages.router, status.open_router):
         app.include_router(router)
-    # Routes are tried in turn: the busiest first, the pages that FastAPI adds by itself last.
-    app.router.routes.sort(key=lambda route: not isinstance(route, predict.DirectRoute))
+    predict.add_predict(app, keyed)
     for kind in (HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _leave_to_middleware)
     app.add_middleware(RequestMiddleware, service=service)

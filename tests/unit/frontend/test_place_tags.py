@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright._impl._driver import compute_driver_executable
 
@@ -71,12 +71,14 @@ def between(one: int, other: int, most: int) -> range:
     return range(low, high + 1)
 
 
+@settings(deadline=None)  # the first one waits for Node to start
 @given(scenes())
 def test_a_tag_never_covers_its_own_face(place, scene):
     for box, tag in zip(scene[0], place(*scene), strict=True):
         assert overlap(box, tag) == 0
 
 
+@settings(deadline=None)  # the first one waits for Node to start
 @given(scenes())
 def test_a_tag_stays_in_the_picture_where_there_is_room(place, scene):
     boxes, sizes, picture = scene
@@ -86,6 +88,7 @@ def test_a_tag_stays_in_the_picture_where_there_is_room(place, scene):
             assert 0 <= y <= picture[1] - tall
 
 
+@settings(deadline=None)  # the first one waits for Node to start
 @given(scenes())
 def test_a_tag_covers_no_more_of_other_faces_than_any_place_beside_its_box(place, scene):
     boxes, sizes, picture = scene
