@@ -18,7 +18,7 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """One answered face.
+    """One answered face. Each field is a column of the same name, but the box, which has four.
 
     Attributes:
         prediction_id: 32 hex digits, unique.
@@ -26,18 +26,13 @@ class PredictionRow:
         created_at: Unix time in seconds.
         model_version: name of the bundle that answered.
         precision: `fp32` or `int8`.
-        source: `upload`, `batch` or `url`.
-        predicted: the most probable class.
-        confidence: its calibrated probability, 0-1.
+        predicted: the most probable class; its calibrated probability, 0-1, is the `confidence`.
         uncertain: below the abstain threshold.
         probabilities: calibrated, by class.
         face_search: see `schemas.FaceSearch`.
         box: x, y, width, height of the face in pixels of the upright picture; `None` for all of it.
-        width: of the picture as sent, in pixels.
-        height: of the picture as sent, in pixels.
-        brightness: of the network's gray input, as `core.image_statistics` measures it.
-        contrast: likewise.
-        sharpness: likewise.
+        width: of the picture as sent, in pixels, like `height`.
+        brightness: of the network's gray input, like `contrast` and `sharpness`; see `core.image_statistics`.
         latency_ms: from the request's arrival to its answer, without the wait for the log.
     """
 
