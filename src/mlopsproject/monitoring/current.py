@@ -27,7 +27,7 @@ from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.evaluator import SPLITS
 from mlopsproject.evaluation.reference import describe_faces
 from mlopsproject.prediction_log.database import Database
-from mlopsproject.prediction_log.sampling import labelled_rows, sample_rows
+from mlopsproject.prediction_log.queries import labelled_rows, sample_rows
 
 log = logging.getLogger(__name__)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.files import atomic_file
@@ -30,35 +31,19 @@ _CHUNK: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows to export.
-
-    Attributes:
-        since: first moment.
-        until: first moment that is not included any more.
-        model_version: of one model only.
-    """
+    """Which rows to export: from `since` on, before `until`, of one model only. `None` does not restrict them."""
 
     since: datetime | None = None
     until: datetime | None = None
     model_version: str | None = None
 
     def __str__(self) -> str:
-        parts = [f"since={self.since}"] if self.since else []
-        parts += [f"until={self.until}"] if self.until else []
-        parts += [f"model_version={self.model_version}"] if self.model_version else []
-        return ", ".join(parts)
+        return ", ".join(f"{name}={value}" for name, value in asdict(self).items() if value)
 
 
 @dataclass
 class ExportResult:
-    """What an export wrote.
-
-    Attributes:
-        output: the table.
-        rows: in it.
-        with_feedback: rows that somebody gave feedback to.
-        classes: that have a column of probabilities.
-    """
+    """What an export wrote: the table, its rows, and the classes that have a column of probabilities."""
 
     output: Path
     rows: int
@@ -96,53 +81,38 @@ def export(database: Database, output: Path, selection: Selection, *, progress: 
         total = connection.scalar(select(func.count()).select_from(predictions).where(condition)) or 0
         if not total:
             raise DataError(f"The prediction log holds no row{f' of {selection}' if str(selection) else ''}.")
-        classes = _classes(connection, selection)
-        with atomic_file(output) as temporary:
-            rows, with_feedback = _write(connection, selection, classes, temporary, output.suffix, total, progress)
-    return ExportResult(output, rows, with_feedback, classes)
+        classes = _classes(connection, condition)
+        columns = {**_COLUMNS, **{f"p_{name}": float for name in classes}, "feedback": str}
+        result = ExportResult(output, 0, 0, classes)
+        with atomic_file(output) as temporary, open_table(temporary, list(columns), output.suffix, columns) as table:
+            for chunk in _chunks(connection, condition, total, progress):
+                table.write([_values(row, classes) for row in chunk])
+                result.rows += len(chunk)
+                result.with_feedback += sum(row.feedback is not None for row in chunk)
+    return result
 
 
-def _classes(connection: Connection, selection: Selection) -> list[str]:
+def _classes(connection: Connection, condition: ColumnElement[bool]) -> list[str]:
     """Every class of the models that occur; all rows of a model have the same ones."""
-    condition = within(selection.since, selection.until, selection.model_version)
     found: set[str] = set()
     for version in connection.scalars(select(predictions.c.model_version).where(condition).distinct()).all():
-        own = within(selection.since, selection.until, version)
-        found.update(connection.scalars(select(predictions.c.probabilities).where(own).limit(1)).one())
+        own = select(predictions.c.probabilities).where(condition, predictions.c.model_version == version).limit(1)
+        found.update(connection.scalars(own).one())
     return sorted(found)
 
 
-def _write(
-    connection: Connection,
-    selection: Selection,
-    classes: list[str],
-    path: Path,
-    suffix: str,
-    total: int,
-    progress: bool,
-) -> tuple[int, int]:
-    """Stream the rows into a table, and give how many there were, and how many with feedback."""
-    kinds = {**_COLUMNS, **{f"p_{name}": float for name in classes}, "feedback": str}
-    query = (
-        select(predictions, latest_label().label("feedback"))
-        .where(within(selection.since, selection.until, selection.model_version))
-        .order_by(predictions.c.created_at, predictions.c.prediction_id)
-    )
-    found = connection.execution_options(yield_per=_CHUNK).execute(query)
-    rows = with_feedback = 0
-    text = TextColumn("[progress.description]{task.description}")
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        open_table(path, list(kinds), suffix, kinds) as table,
-        Progress(*columns, console=Console(stderr=True), disable=not progress) as bar,
-    ):
-        task = bar.add_task("Exporting", total=total)
-        for chunk in found.partitions():
-            table.write([_values(row, classes) for row in chunk])
-            rows += len(chunk)
-            with_feedback += sum(row.feedback is not None for row in chunk)
-            bar.update(task, completed=rows)
-    return rows, with_feedback
+def _chunks(
+    connection: Connection, condition: ColumnElement[bool], total: int, progress: bool
+) -> Iterator[Sequence[Row[Any]]]:
+    """The rows with their newest label, the oldest first; shows how many of the `total` have been taken."""
+    query = select(predictions, latest_label().label("feedback")).where(condition)
+    query = query.order_by(predictions.c.created_at, predictions.c.prediction_id)
+    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bar, console=Console(stderr=True), disable=not progress) as shown:
+        task = shown.add_task("Exporting", total=total)
+        for chunk in connection.execution_options(yield_per=_CHUNK).execute(query).partitions():
+            yield chunk
+            shown.advance(task, len(chunk))
 
 
 def _values(row: Row[Any], classes: list[str]) -> tuple[Any, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -51,9 +49,10 @@ def migrate(settings: LogSettings) -> list[Migration]:
         LogUnavailable: if a database cannot be used.
         UserError: if SQLite's folder cannot be written.
     """
+    if not settings.has_queue:
+        return [migrate_local(settings)]
     is_there = Path(str(settings.local_url.database)).is_file() or has_old_spool(settings.data_dir)
-    queue = [migrate_local(settings)] if settings.has_queue and is_there else []
-    return [*queue, migrate_local(settings) if not settings.has_queue else _migrate(settings.url)]
+    return [*([migrate_local(settings)] if is_there else []), _migrate(settings.url)]
 
 
 def migrate_local(settings: LogSettings) -> Migration:
@@ -65,16 +64,33 @@ def migrate_local(settings: LogSettings) -> Migration:
         LogUnavailable: if it cannot be used.
         UserError: if its folder cannot be written.
     """
-    with _alone_with_file(settings.local_url):
+    path = Path(str(settings.local_url.database))
+    # Not the database itself: closing it here would end SQLite's own locks.
+    lock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        fix = "Choose another DATA_DIR or DATABASE_URL."
+        raise UserError(f"The folder {path.parent} cannot be used: {error.strerror}.", fix) from error
+    try:
         done = _migrate(settings.local_url)
         return replace(done, taken_over=take_over_spool(settings.data_dir, settings.local_url))
+    finally:
+        lock.release()
 
 
 def _migrate(url: URL) -> Migration:
+    """Upgrade a database in one transaction, unless a newer version has."""
     engine = open_engine(url, begin="BEGIN IMMEDIATE", timeout=_PATIENCE)
     try:
         with engine.begin() as connection:
-            before = _upgrade(connection)
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+            before = context.get_current_revision()
+            if before is None or before < HEAD:
+                command.upgrade(alembic_config(connection), "head")
     except SQLAlchemyError as error:
         raise translate(error, url) from error
     finally:
@@ -84,36 +100,7 @@ def _migrate(url: URL) -> Migration:
 
 def alembic_config(connection: Connection) -> Config:
     """Alembic's configuration for the packaged migrations, to run on a connection."""
-    config = Config()
+    config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "mlopsproject.prediction_log:migrations")
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
     return config
-
-
-def _upgrade(connection: Connection) -> str | None:
-    """Upgrade within the connection's transaction, unless a newer version has; give the revision found."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    before = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-    if before is None or before < HEAD:
-        command.upgrade(alembic_config(connection), "head")
-    return before
-
-
-@contextmanager
-def _alone_with_file(url: URL) -> Iterator[None]:
-    """Keep other migrations of the same SQLite file waiting."""
-    path = Path(str(url.database))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not the database itself: closing it here would end SQLite's own locks.
-        lock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
-        lock.acquire()
-    except OSError as error:
-        fix = "Choose another DATA_DIR or DATABASE_URL."
-        raise UserError(f"The folder {path.parent} cannot be used: {error.strerror}.", fix) from error
-    try:
-        yield
-    finally:
-        lock.release()

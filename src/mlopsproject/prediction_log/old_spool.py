@@ -5,14 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy import URL
 
 from mlopsproject.prediction_log.database import Database
@@ -38,30 +36,16 @@ def has_old_spool(data_dir: Path) -> bool:
 
 
 def take_over_spool(data_dir: Path, url: URL) -> int:
-    """Move the rows of an old spool into a database, and remove their files. Files that a server still writes stay.
+    """Move the rows of an old spool into a SQLite database, and remove their files; gives how many rows that were.
 
-    Args:
-        data_dir: folder that the spool lies in.
-        url: of the SQLite database.
-
-    Returns:
-        How many rows were read.
+    Files that a server still writes stay.
 
     Raises:
         LogUnavailable: if the database cannot be used.
         UserError: if the spool's folder cannot be written.
     """
-    taken = 0
-    database = Database(url)
-    try:
-        for path in _files(data_dir):
-            with _if_unused(path) as unused:
-                if unused:
-                    taken += _take_over(path, database)
-                    path.unlink()
-    finally:
-        database.close()
-    return taken
+    with closing(Database(url)) as database:
+        return sum(_take_over(path, database) for path in _files(data_dir))
 
 
 def _files(data_dir: Path) -> list[Path]:
@@ -69,34 +53,34 @@ def _files(data_dir: Path) -> list[Path]:
     return [*sorted(folder.glob("*.jsonl")), *sorted((folder / "quarantine").glob("*.jsonl"))]
 
 
-@contextmanager
-def _if_unused(path: Path) -> Iterator[bool]:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(handle)
-
-
 def _take_over(path: Path, database: Database) -> int:
-    # An unfinished line at the end was never promised to anybody. Rows that the old drainer had moved already are there
-    # twice for now, and once in the end.
-    lines = path.read_bytes().split(b"\n")[:-1]
-    unreadable: list[bytes] = []
-    for start in range(0, len(lines), _BATCH):
-        rows = {line: _row(line) for line in lines[start : start + _BATCH]}
-        records = {line: to_record(row) for line, row in rows.items() if row is not None}
-        refused = [record for record, _ in database.insert_each(list(records.values()))]
-        unreadable += [line for line in rows if line not in records or records[line] in refused]
-    if unreadable:
-        kept = path.with_name(UNREADABLE)
-        logger.error("%d line(s) of %s are no rows; they are kept in %s.", len(unreadable), path, kept)
-        with kept.open("ab") as stream:
-            stream.writelines(line + b"\n" for line in unreadable)
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # A server of the older version writes it.
+            return 0
+        # An unfinished line at the end was never promised to anybody. Rows that the old drainer had moved already are
+        # there twice for now, and once in the end.
+        lines = stream.read().split(b"\n")[:-1]
+        unreadable: list[bytes] = []
+        for start in range(0, len(lines), _BATCH):
+            unreadable += _store(lines[start : start + _BATCH], database)
+        if unreadable:
+            kept = path.with_name(UNREADABLE)
+            logger.error("%d line(s) of %s are no rows; they are kept in %s.", len(unreadable), path, kept)
+            with kept.open("ab") as rest:
+                rest.writelines(line + b"\n" for line in unreadable)
+        path.unlink()
     return len(lines) - len(unreadable)
+
+
+def _store(lines: list[bytes], database: Database) -> list[bytes]:
+    """Store the rows of some lines; gives the lines that are none, or that the database does not take."""
+    rows = {line: _row(line) for line in lines}
+    records = {line: to_record(row) for line, row in rows.items() if row is not None}
+    refused = [record for record, _ in database.insert_each(list(records.values()))]
+    return [line for line in rows if line not in records or records[line] in refused]
 
 
 def _row(line: bytes) -> Row | None:
@@ -107,6 +91,6 @@ def _row(line: bytes) -> Row | None:
         document = json.loads(body)
         document.pop("version", None)
         row: Row = _ROWS[document.pop("kind")].validate_python(document)
-    except (ValueError, KeyError, AttributeError, ValidationError):
+    except (ValueError, KeyError, AttributeError):
         return None
     return row

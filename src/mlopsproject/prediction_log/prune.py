@@ -17,12 +17,7 @@ _BATCH: Final = 2000
 
 @dataclass
 class PruneResult:
-    """What was deleted, or would be.
-
-    Attributes:
-        predictions: rows.
-        feedback: rows that belonged to them, or to none and were as old.
-    """
+    """Rows that were deleted, or would be: predictions with their feedback, and feedback to none that is as old."""
 
     predictions: int = 0
     feedback: int = 0
@@ -36,18 +31,15 @@ def count_prunable(database: Database, before: datetime) -> PruneResult:
     """
     database.check()
     old = predictions.c.created_at < before
+    of_old = exists().where(predictions.c.prediction_id == feedback.c.prediction_id, old)
     with database.transaction() as connection:
         rows = connection.scalar(select(func.count()).select_from(predictions).where(old))
-        theirs = connection.scalar(select(func.count()).select_from(feedback).where(_of_old(old) | _left_over(before)))
+        theirs = connection.scalar(select(func.count()).select_from(feedback).where(of_old | _left_over(before)))
     return PruneResult(rows or 0, theirs or 0)
 
 
 def prune(database: Database, before: datetime) -> PruneResult:
-    """Delete the rows that are older than a moment, with their feedback, in small transactions.
-
-    Args:
-        database: to delete from.
-        before: rows that were made earlier go, with a time zone.
+    """Delete the rows that are older than `before`, with their feedback, in small transactions.
 
     Raises:
         LogUnavailable: if the database cannot be used.
@@ -69,10 +61,6 @@ def prune(database: Database, before: datetime) -> PruneResult:
     with database.transaction() as connection:
         result.feedback += connection.execute(delete(feedback).where(_left_over(before))).rowcount
     return result
-
-
-def _of_old(old: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(predictions.c.prediction_id == feedback.c.prediction_id, old)
 
 
 def _left_over(before: datetime) -> ColumnElement[bool]:
