@@ -46,12 +46,7 @@ class DriftMetrics:
         self._model: str | None = None
 
     def show(self, model: str, report: DriftReport | None) -> None:
-        """Show a report.
-
-        Args:
-            model: name of the bundle that answers.
-            report: the newest one about it, if there is one.
-        """
+        """Show the newest report about the bundle that answers, if there is one."""
         values = dict(_values(model, report))
         for name, *labels in self._shown - values.keys():
             self._gauges[name].labels(*labels).set(0 if name in _ZERO else math.nan)
@@ -61,11 +56,7 @@ class DriftMetrics:
         self._model = model
 
     def keep(self, model: str) -> None:
-        """Show no report of another model, when none can be read.
-
-        Args:
-            model: name of the bundle that answers.
-        """
+        """Show no report of another model than the one that answers, when none can be read."""
         if model != self._model:
             self.show(model, None)
 

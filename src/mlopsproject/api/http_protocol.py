@@ -82,10 +82,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
-        body = f"{detail}\n".encode()
-        head = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+        head = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(detail)}\r\nconnection: close\r\n"
         retry = "retry-after: 1\r\n" if status == 503 else ""
-        self.transport.write(STATUS_LINE[status] + f"{head}{retry}\r\n".encode() + body)
+        self.transport.write(STATUS_LINE[status] + f"{head}{retry}\r\n{detail}".encode())
         self.transport.close()
 
 

@@ -75,16 +75,16 @@ class LiveModel:
             # Whatever it is, the model that answers goes on answering, and the next look comes.
             if str(error) != self.problem:
                 log.error("The model is not replaced: %s", error, exc_info=not isinstance(error, UserError))
-                self._metrics.reloaded(succeeded=False)
+                self._metrics.reloads.labels("failed").inc()
             self.problem = str(error)
             self._metrics.reload_failing.set(1)
             return
         self.problem = None
         self._metrics.reload_failing.set(0)
         if predictor is not None:
-            old = self.current.version if self.current else None
+            old = self.current and self.current.version
             self._take(predictor)
-            self._metrics.reloaded(succeeded=True)
+            self._metrics.reloads.labels("ok").inc()
             log.info("The model %s answers now, in place of %s.", predictor.model_version, old)
 
     def _replacement(self) -> Predictor | None:

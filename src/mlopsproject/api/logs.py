@@ -16,9 +16,6 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 #: One line per answered request goes here.
 access: Final = logging.getLogger("mlopsproject.api.access")
 
-#: Libraries that would log a line per request.
-_QUIET: Final = {"httpx": logging.WARNING, "httpcore": logging.WARNING}
-
 
 class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
@@ -65,8 +62,6 @@ def configure(level: str, layout: Literal["json", "text"]) -> None:
     silent = logging.getLogger("uvicorn.access")
     silent.handlers.clear()
     silent.propagate = False
-    for name, quiet in _QUIET.items():
-        logging.getLogger(name).setLevel(quiet)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -76,11 +71,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "logger": record.name,
         "message": record.getMessage(),
     }
-    identifier = request_id.get()
-    if identifier:
+    if identifier := request_id.get():
         document["request_id"] = identifier
-    document.update(getattr(record, "fields", {}))
-    return document
+    return document | getattr(record, "fields", {})
 
 
 @lru_cache(maxsize=4)

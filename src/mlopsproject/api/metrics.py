@@ -60,12 +60,12 @@ class Metrics:
         text = "Requests that are worked on or wait, of all workers."
         self.in_progress = self._gauge("requests_in_progress", text, mode="livesum")
         self._pictures = self._counter("pictures", "Pictures that were scored, by how a face was found.", ["search"])
-        self._feedback = self._counter("feedback", "Feedback that was taken down.", ["agrees"])
+        self.feedback = self._counter("feedback", "Feedback that was taken down.", ["agrees"])
         labels = ("model", "predicted", "uncertain")
         self._predictions = self._counter("predictions", "Faces that were answered.", labels)
-        self._reloads = self._counter("model_reloads", "Times that the alias had moved.", ["outcome"])
+        self.reloads = self._counter("model_reloads", "Times that the alias had moved.", ["outcome"])
         for outcome in ("ok", "failed"):
-            self._reloads.labels(outcome)
+            self.reloads.labels(outcome)
         text = "1 while the model that the alias names cannot be loaded."
         self.reload_failing = self._gauge("model_reload_failing", text)
         self._info = self._gauge("model_info", "1 for the model that answers.", ["model", "precision"])
@@ -90,14 +90,7 @@ class Metrics:
         self._log_refused = self._gauge("log_refused_rows", "Rows that PostgreSQL did not take.")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that has been answered.
-
-        Args:
-            method: as sent; an unknown one counts as `other`.
-            route: its template, or `other`.
-            status: of the answer.
-            seconds: it took.
-        """
+        """Count a request that has been answered by a route, given as its template or `other`."""
         found = self._requests.get((method, route, status))
         if found is None:
             known = method if method in _METHODS else "other"
@@ -107,14 +100,6 @@ class Metrics:
                 self._requests[method, route, status] = found
         found[0].inc()
         found[1].observe(seconds)
-
-    def feedback(self, agrees: bool) -> None:
-        """Count feedback that has been taken down."""
-        self._feedback.labels(str(agrees).lower()).inc()
-
-    def reloaded(self, succeeded: bool) -> None:
-        """Count a try to follow the alias."""
-        self._reloads.labels("ok" if succeeded else "failed").inc()
 
     def of_model(self, spec: ModelSpec, precision: Precision) -> ModelMetrics:
         """The metrics of a model's answers; from now on it is the one that answers."""
@@ -202,11 +187,7 @@ class ModelMetrics:
         self._pictures = {search: pictures.labels(search) for search in ("found", "given", "not_found", "skipped")}
 
     def answered(self, rows: Sequence[PredictionRow]) -> None:
-        """Count the faces of one picture.
-
-        Args:
-            rows: its faces, at least one.
-        """
+        """Count the faces of one picture, at least one."""
         self._pictures[rows[0].face_search].inc()
         for row in rows:
             self._predictions[row.predicted, row.uncertain].inc()

@@ -16,6 +16,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlopsproject.api.logs import access, request_id
@@ -42,10 +43,6 @@ class RequestMiddleware:
     """Gives every request an id, decides whether it is let in, and counts and logs it when it is answered.
 
     Pure ASGI: what the server sends and receives is handed on as it is.
-
-    Args:
-        app: what answers.
-        service: of this process.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -110,7 +107,9 @@ class RequestMiddleware:
             if exchange.status:
                 raise
             trusted = problem.inside is not None and is_trusted(scope, self._service)
-            await exchange.refuse(problem, problem.document(info.request_id, trusted=trusted))
+            document = to_json(problem.document(info.request_id, trusted=trusted))
+            response = Response(document, problem.status_code, problem.headers, MEDIA_TYPE)
+            await response(scope, exchange.receive, exchange.send)
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes], exchange: _Exchange) -> None:
         """Refuse too frequent callers, those without the key, and bodies that say they are too large."""
@@ -189,11 +188,7 @@ class _Exchange:
         self.status = 0
 
     def begin(self) -> None:
-        """Begin with a request that takes work.
-
-        Raises:
-            ProblemError: if too many are worked on.
-        """
+        """Begin with a request that takes work, unless too many are worked on."""
         self._check_room()
         self._takes_work = True
 
@@ -233,14 +228,6 @@ class _Exchange:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._identifier)]
         await self._send(message)
-
-    async def refuse(self, problem: ProblemError, document: dict[str, Any]) -> None:
-        """Answer with a problem."""
-        body = to_json(document)
-        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **(problem.headers or {})}
-        encoded = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
-        await self.send({"type": "http.response.start", "status": problem.status_code, "headers": encoded})
-        await self.send({"type": "http.response.body", "body": body})
 
     def too_large(self) -> ProblemError:
         """The answer to a body beyond the limit."""

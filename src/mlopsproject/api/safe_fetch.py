@@ -53,12 +53,7 @@ _lookups: Final = CapacityLimiter(8)
 
 
 class FetchError(UserError):
-    """An address that gave no picture.
-
-    Args:
-        reason: a stable word.
-        message: what is wrong, without anything about the network that the server is in.
-    """
+    """An address that gave no picture: a stable word, and a sentence without anything about the server's network."""
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
@@ -66,14 +61,7 @@ class FetchError(UserError):
 
 
 async def look_up(name: str, port: int) -> list[Address]:
-    """Resolve a name as the operating system does.
-
-    Args:
-        name: of a host, or an address in any spelling that the system knows.
-        port: that will be connected to.
-
-    Returns:
-        Its addresses, the preferred first.
+    """Resolve a name, or an address in any spelling, as the operating system does; the preferred address first.
 
     Raises:
         OSError, UnicodeError: if it has none.
@@ -135,7 +123,10 @@ async def _follow(text: str, max_bytes: int, timeout: float, rules: Rules) -> by
             with _explained(url, timeout):
                 async with pool.stream(
                     "GET",
-                    URL(scheme=url.raw_scheme, host=_host(url).encode(), port=url.port, target=url.raw_path),
+                    # The name as it is resolved and stands in certificates.
+                    URL(
+                        scheme=url.raw_scheme, host=url.raw_host.removesuffix(b"."), port=url.port, target=url.raw_path
+                    ),
                     headers=[*_HEADERS, (b"Host", url.netloc)],
                     extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)},
                 ) as response:
@@ -169,11 +160,6 @@ def _parse(text: str, rules: Rules, base: httpx.URL | None = None) -> httpx.URL:
     if port not in rules.ports:
         raise FetchError("forbidden_port", f"Port {port} is not allowed.")
     return url
-
-
-def _host(url: httpx.URL) -> str:
-    """The name as it is resolved and stands in certificates."""
-    return url.raw_host.decode("ascii").removesuffix(".")
 
 
 class _CheckedAddresses(AnyIOBackend):

@@ -25,17 +25,7 @@ _FEW_FACES: Final = 4
 async def predict_one(
     service: Service, content: bytes, options: FaceOptions, info: RequestInfo, source: Source
 ) -> dict[str, Any]:
-    """Answer one picture, and have the answer logged.
-
-    Args:
-        service: of this process.
-        content: the picture's bytes.
-        options: which faces.
-        info: of the request.
-        source: where the picture came from.
-
-    Returns:
-        The document that `schemas.PredictResponse` describes.
+    """Answer one picture as `schemas.PredictResponse` describes, and have the answer logged.
 
     Raises:
         ImageError: if the picture cannot be used.
@@ -53,16 +43,9 @@ async def predict_one(
 async def predict_batch(
     service: Service, uploads: Sequence[Upload], options: FaceOptions, info: RequestInfo
 ) -> dict[str, Any]:
-    """Answer several pictures; one that cannot be used does not cost the others. The answers are logged together.
+    """Answer several pictures as `schemas.BatchResponse` describes; one that cannot be used does not cost the others.
 
-    Args:
-        service: of this process.
-        uploads: the pictures.
-        options: which faces, of every picture.
-        info: of the request.
-
-    Returns:
-        The document that `schemas.BatchResponse` describes.
+    The answers are logged together.
 
     Raises:
         LogUnavailable: if the answers cannot be kept.
@@ -124,12 +107,6 @@ def answer(
 ) -> tuple[dict[str, Any], list[PredictionRow]]:
     """Recognise the apparent expressions of a picture's faces; blocks.
 
-    Args:
-        model: that answers.
-        faces: of the picture.
-        info: of the request.
-        source: where the picture came from.
-
     Returns:
         The document that `schemas.PredictResponse` describes, and the prediction log's row of each face.
     """
@@ -137,41 +114,35 @@ def answer(
     logits, _ = predictor.logits(faces.inputs)
     predictions = [predictor.prediction(row) for row in predictor.probabilities(logits)]
     measured = {name: values.tolist() for name, values in image_statistics(faces.inputs).items()}
-    common: dict[str, Any] = {
-        "request_id": info.request_id,
-        "created_at": time.time(),
-        "model_version": model.version,
-        "precision": predictor.precision,
-        "source": source,
-        "face_search": faces.search,
-        "width": faces.size[0],
-        "height": faces.size[1],
-        "latency_ms": (time.perf_counter() - info.started) * 1000,
-    }
+    now, latency_ms = time.time(), (time.perf_counter() - info.started) * 1000
     rows = [
         PredictionRow(
             prediction_id=new_id(),
+            request_id=info.request_id,
+            created_at=now,
+            model_version=model.version,
+            precision=predictor.precision,
+            source=source,
             predicted=prediction.label,
             confidence=prediction.confidence,
             uncertain=prediction.uncertain,
             probabilities=prediction.probabilities,
+            face_search=faces.search,
             box=box,
+            width=faces.size[0],
+            height=faces.size[1],
+            latency_ms=latency_ms,
             **{name: values[place] for name, values in measured.items()},
-            **common,
         )
         for place, (prediction, box) in enumerate(zip(predictions, faces.boxes, strict=True))
     ]
-    answers = [_document(row) for row in rows]
     document = {
         "request_id": info.request_id,
         "model_version": model.version,
-        **answers[faces.largest],
+        **_document(rows[faces.largest]),
         "face": faces.boxes[faces.largest],
         "face_search": faces.search,
-        "faces": [
-            {"prediction_id": row.prediction_id, "box": row.box, **said}
-            for row, said in zip(rows, answers, strict=True)
-        ],
+        "faces": [{"prediction_id": row.prediction_id, "box": row.box, **_document(row)} for row in rows],
     }
     return document, rows
 

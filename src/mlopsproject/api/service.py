@@ -56,12 +56,7 @@ class RequestInfo:
 
 
 class Service:
-    """What the routes use. One per process; `start` and `stop` run in the event loop that serves.
-
-    Args:
-        settings: of the API.
-        log_settings: of the prediction log.
-    """
+    """What the routes use. One per process; `start` and `stop` run in the event loop that serves."""
 
     def __init__(self, settings: ApiSettings, log_settings: LogSettings) -> None:
         self.settings = settings

@@ -11,9 +11,9 @@ from anyio import CapacityLimiter, to_thread
 
 from mlopsproject.api.problems import busy
 
-#: Threads for one part, and how many calls of it may be worked on or wait.
+#: Threads for one part, and how many calls may wait for them.
 _THREADS: Final = 2
-_MAX_CALLS: Final = 16
+_MAX_WAITING: Final = 14
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -31,8 +31,11 @@ class Threads:
         self._part = part
         self._seconds = seconds
         self._threads = CapacityLimiter(_THREADS)
-        #: Calls that are worked on or wait.
-        self.calls = 0
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a thread."""
+        return self._threads.statistics().tasks_waiting
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call a function; what it raises goes to the caller.
@@ -40,16 +43,13 @@ class Threads:
         Raises:
             ProblemError: if there are too many calls already, or it takes too long.
         """
-        if self.calls >= _MAX_CALLS:
-            raise busy(f"{self.calls} questions to the {self._part} are worked on already.")
-        self.calls += 1
+        if self.waiting >= _MAX_WAITING:
+            raise busy(f"{self.waiting} questions to the {self._part} wait already.")
         try:
             async with asyncio.timeout(self._seconds):
                 return await in_thread(self._threads, function, *args, **kwargs)
         except TimeoutError:
             raise busy(f"The {self._part} took longer than {self._seconds:g} s.", "timeout") from None
-        finally:
-            self.calls -= 1
 
 
 async def in_thread(threads: CapacityLimiter, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

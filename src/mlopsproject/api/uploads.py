@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -39,6 +39,7 @@ _GivenBox = tuple[_Corner, _Corner, _Side, _Side]
 BOXES: Final = TypeAdapter(Annotated[list[_GivenBox], Field(min_length=1, max_length=_MAX_BOXES)])
 MODES: Final = TypeAdapter(FaceMode)
 _DEFAULT: Final = FaceOptions()
+_SEND: Final = "send a file, as in: curl -F data=@face.jpg"
 
 
 @dataclass(slots=True)
@@ -46,13 +47,11 @@ class Upload:
     """One file of a form.
 
     Attributes:
-        field: name of the form's field.
         name: of the file, as the caller gave it: repeat it to them and use it for nothing else.
         content_type: as the caller gave it, lower case, without parameters; empty if there was none.
         content: the file's bytes.
     """
 
-    field: str
     name: str
     content_type: str
     content: bytes
@@ -65,14 +64,6 @@ class Upload:
         """
         if self.content_type and not self.content_type.startswith(_ACCEPTED):
             raise ProblemError(415, "wrong_type", f"The file is of type {self.content_type[:64]}; send a picture.")
-
-
-@dataclass(slots=True)
-class Form:
-    """A form that has arrived whole."""
-
-    files: list[Upload] = field(default_factory=list)
-    fields: dict[str, str] = field(default_factory=dict)
 
 
 class _Parser(MultiPartParser):
@@ -102,65 +93,51 @@ def _says_image(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.lstrip().lower().startswith(b"image/") for name, value in headers)
 
 
-async def read_form(request: Request, max_files: int) -> Form:
-    """Read a multipart form.
-
-    Args:
-        request: whose body it is.
-        max_files: most files that are taken.
-
-    Raises:
-        ProblemError: for another content type, or a form that is malformed or holds too much.
-        ClientDisconnect: if the caller went away.
-    """
-    kind, _, _ = request.headers.get("content-type", "").partition(";")
-    if kind.strip().lower() != "multipart/form-data":
-        raise ProblemError(415, "wrong_type", "Send the picture as multipart/form-data, as in: curl -F data=@face.jpg")
-    # One more than is taken, so that it is not the form that is called malformed.
-    parser = _Parser(
-        request.headers,
-        request.stream(),
-        max_files=max_files + 1,
-        max_fields=_MAX_FIELDS,
-        max_part_size=_MAX_TEXT,
-    )
-    try:
-        parts = await parser.parse()
-    except MultiPartException as error:
-        raise ProblemError(400, "malformed", f"The form is malformed: {error.message}") from None
-    form = Form()
-    for name, value in parts.multi_items():
-        if isinstance(value, UploadFile):
-            kind, _, _ = (value.content_type or "").partition(";")
-            shown = (value.filename or "")[:_MAX_NAME]
-            form.files.append(Upload(name, shown, kind.strip().lower(), await value.read()))
-        elif name in form.fields:
-            raise invalid(f"The field {name[:64]} is given twice.")
-        else:
-            form.fields[name] = value
-    if len(form.files) > max_files:
-        raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
-    return form
-
-
 async def read_pictures(request: Request, max_files: int) -> tuple[list[Upload], FaceOptions]:
-    """Read a form with the field `data`, a picture or several, and perhaps `face` and `boxes`.
+    """Read a multipart form with the field `data`, a picture or several, and perhaps `face` and `boxes`.
 
     Returns:
         The pictures, at least one, and which of their faces are asked for.
 
     Raises:
-        ProblemError: see `read_form`; or if there are no pictures, other fields, or impossible ones.
+        ProblemError: for another content type, or a form that is malformed, holds too much, no pictures, or other
+            fields or impossible ones.
         ClientDisconnect: if the caller went away.
     """
-    form = await read_form(request, max_files)
-    unknown = {upload.field for upload in form.files} - {"data"} | form.fields.keys() - {"data", "face", "boxes"}
-    if unknown:
-        raise invalid(f"The field {min(unknown)[:64]!r} is unknown; there are data, face and boxes.", "unknown_field")
-    if "data" in form.fields or not form.files:
-        wrong = "holds text" if "data" in form.fields else "is missing"
-        raise invalid(f"The field data {wrong}; send a file, as in: curl -F data=@face.jpg", "missing_field")
-    return form.files, _options(form.fields.get("face"), form.fields.get("boxes"))
+    uploads: list[Upload] = []
+    fields: dict[str, str] = {}
+    for name, value in (await _parse(request, max_files)).multi_items():
+        if name == "data" and isinstance(value, UploadFile):
+            shown, kind = (value.filename or "")[:_MAX_NAME], _type(value.content_type)
+            uploads.append(Upload(shown, kind, await value.read()))
+        elif name == "data":
+            raise invalid(f"The field data holds text; {_SEND}", "missing_field")
+        elif isinstance(value, UploadFile) or name not in ("face", "boxes"):
+            raise invalid(f"The field {name[:64]!r} is unknown; there are data, face and boxes.", "unknown_field")
+        elif name in fields:
+            raise invalid(f"The field {name} is given twice.")
+        else:
+            fields[name] = value
+    if not uploads:
+        raise invalid(f"The field data is missing; {_SEND}", "missing_field")
+    if len(uploads) > max_files:
+        raise invalid(f"More than {max_files} file{'s' * (max_files != 1)}.", "too_many_files")
+    return uploads, _options(fields.get("face"), fields.get("boxes"))
+
+
+async def _parse(request: Request, max_files: int) -> FormData:
+    if _type(request.headers.get("content-type")) != "multipart/form-data":
+        raise ProblemError(415, "wrong_type", "Send the picture as multipart/form-data, as in: curl -F data=@face.jpg")
+    # One file more than is taken, so that it is not the form that is called malformed.
+    limits = {"max_files": max_files + 1, "max_fields": _MAX_FIELDS, "max_part_size": _MAX_TEXT}
+    try:
+        return await _Parser(request.headers, request.stream(), **limits).parse()
+    except MultiPartException as error:
+        raise ProblemError(400, "malformed", f"The form is malformed: {error.message}") from None
+
+
+def _type(header: str | None) -> str:
+    return (header or "").partition(";")[0].strip().lower()
 
 
 def _options(mode: str | None, boxes: str | None) -> FaceOptions:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import URL, Connection, Engine, Insert, Table, column, create_engine, event, false, select, table
+from sqlalchemy import URL, Connection, Engine, Table, column, create_engine, event, exc, false, select, table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import (
-    DatabaseError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    ProgrammingError,
-    SQLAlchemyError,
-    StatementError,
-)
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.errors import DatabaseDown, LogUnavailable, NotMigrated, RowsRefused
@@ -91,23 +80,18 @@ def open_engine(url: URL, *, begin: str = "BEGIN", timeout: int = _TIMEOUT) -> E
 class Database:
     """The log's database, opened when first used. Thread-safe.
 
-    Args:
+    Attributes:
         url: of SQLite or PostgreSQL.
+        is_sqlite: whether it is a file of this machine.
     """
 
     def __init__(self, url: URL) -> None:
         self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
         self.engine = open_engine(url)
         self._opened: tuple[int, int] | None = None
-        module = sqlite if url.get_backend_name() == "sqlite" else postgresql
-        self._inserts: dict[Table, Insert] = {
-            table: module.insert(table).on_conflict_do_nothing() for table in (predictions, feedback)
-        }
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether it is a file of this machine."""
-        return self.url.get_backend_name() == "sqlite"
+        insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        self._inserts = {table: insert(table).on_conflict_do_nothing() for table in (predictions, feedback)}
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -121,7 +105,7 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except exc.SQLAlchemyError as error:
             raise translate(error, self.url) from error
         if file is not None and self._file() != file:
             raise DatabaseDown(f"The database {shown(self.url)} was replaced while it was in use.")
@@ -202,9 +186,9 @@ class Database:
             RowsRefused: if one of them cannot be stored; then none is.
             LogUnavailable: if the database cannot be used.
         """
-        by_table = defaultdict(list)
+        by_table: dict[Table, list[dict[str, Any]]] = {}
         for target, record in records:
-            by_table[target].append(record)
+            by_table.setdefault(target, []).append(record)
         try:
             with self.transaction() as connection:
                 for target, values in by_table.items():
@@ -235,11 +219,13 @@ class Database:
         self.engine.dispose()
 
 
-def translate(error: SQLAlchemyError, url: URL) -> LogUnavailable:
+def translate(error: exc.SQLAlchemyError, url: URL) -> LogUnavailable:
     """Say what an error of the database means for the log."""
     cause = getattr(error, "orig", None) or error
     state = str(getattr(cause, "sqlstate", None) or "")
-    said = _without_password(first_line(cause), url)
+    said = first_line(cause)
+    for secret in filter(None, (url.password, url.query.get("password"))):
+        said = said.replace(str(secret), "***")
     if state == _UNDEFINED_TABLE or said.startswith("no such table"):
         return NotMigrated(f"The database {shown(url)} lacks the log's tables.", MIGRATE)
     if _is_about_rows(error, state):
@@ -248,19 +234,12 @@ def translate(error: SQLAlchemyError, url: URL) -> LogUnavailable:
     return DatabaseDown(f"The database {shown(url)} cannot be used: {said}.", fix)
 
 
-def _is_about_rows(error: SQLAlchemyError, state: str) -> bool:
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+def _is_about_rows(error: exc.SQLAlchemyError, state: str) -> bool:
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return False
-    if isinstance(error, DataError | IntegrityError) or state.startswith(_VALUE_STATES):
+    if isinstance(error, exc.DataError | exc.IntegrityError) or state.startswith(_VALUE_STATES):
         return True
-    if isinstance(error, InterfaceError | ProgrammingError):
+    if isinstance(error, exc.InterfaceError | exc.ProgrammingError):
         # With a state it comes from the server, such as a missing right; without one the driver dislikes a value.
         return not state
-    return isinstance(error, StatementError) and not isinstance(error, DatabaseError | DBAPIError)
-
-
-def _without_password(text: str, url: URL) -> str:
-    for secret in (url.password, url.query.get("password")):
-        if secret:
-            text = text.replace(str(secret), "***")
-    return text
+    return isinstance(error, exc.StatementError) and not isinstance(error, exc.DBAPIError)

@@ -19,8 +19,6 @@ from mlopsproject.prediction_log.tables import HEAD, Record, feedback, predictio
 
 #: Longest pause between two tries of a server that is down, in seconds.
 MAX_PAUSE: Final = 10.0
-#: Rest after a batch, per second that it took: requests must not wait for Python's lock, and rows hardly either.
-_REST: Final = 1.0
 #: Each table with its key, in the order in which they are moved.
 _KEYS: Final[dict[Table, Column[str]]] = {
     predictions: predictions.c.prediction_id,
@@ -63,10 +61,8 @@ class Drainer:
     """
 
     def __init__(self, queue: Database, server: Database, *, batch_rows: int, pause: float) -> None:
-        self._queue = queue
-        self._server = server
-        self._batch_rows = batch_rows
-        self._pause = pause
+        self._queue, self._server = queue, server
+        self._batch_rows, self._pause = batch_rows, pause
         # The kernel frees it when its process ends, however it ends.
         path = Path(str(queue.url.database)).with_name("drainer.lock")
         self._lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
@@ -97,8 +93,8 @@ class Drainer:
             began = time.monotonic()
             moved, self.state = await asyncio.to_thread(self.round)
             if moved:
-                # There is more, and the last look at an orderly end moves all of it.
-                await asyncio.sleep((time.monotonic() - began) * _REST)
+                # There is more, and the last look at an orderly end moves all of it. Requests need Python's lock, too.
+                await asyncio.sleep(time.monotonic() - began)
                 continue
             if last:
                 break

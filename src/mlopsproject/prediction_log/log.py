@@ -89,11 +89,7 @@ class LogStatus:
 
 
 class PredictionLog:
-    """Keeps rows as the settings say; one per worker process.
-
-    Args:
-        settings: see `LogSettings`.
-    """
+    """Keeps rows as the settings say; one per worker process."""
 
     def __init__(self, settings: LogSettings) -> None:
         self._settings = settings
@@ -120,9 +116,10 @@ class PredictionLog:
 
     def start(self) -> None:
         """Begin to write and to drain, in the running event loop; does not wait for a database."""
-        for part in (self._writer, self._drainer):
-            if part is not None:
-                part.start()
+        if self._writer is not None:
+            self._writer.start()
+        if self._drainer is not None:
+            self._drainer.start()
 
     def _insert(self, records: Sequence[Record]) -> None:
         self._check_size()
@@ -144,17 +141,16 @@ class PredictionLog:
         return self._drainer.state if self._drainer is not None else QueueState("ok", None)
 
     async def write(self, rows: Sequence[Row]) -> None:
-        """Have rows kept together, all of them or none, and wait until they are durable.
-
-        Args:
-            rows: in the order in which they should arrive.
+        """Have rows kept together in their order, all of them or none, and wait until they are durable.
 
         Raises:
             LogUnavailable: if they are not kept, or are not for a long time; then they may be kept after all.
         """
         if self._writer is None or not rows:
             return
-        self._remember(rows)
+        self._recent.update({row.prediction_id: row for row in rows if isinstance(row, PredictionRow)})
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
         try:
             await self._writer.write([to_record(row) for row in rows])
         except LogUnavailable:
@@ -256,8 +252,3 @@ class PredictionLog:
             await self._drainer.close(max(0.0, deadline - time.monotonic()))
         for database in (self._local, self._database, *self._asked):
             database.close()
-
-    def _remember(self, rows: Sequence[Row]) -> None:
-        self._recent.update({row.prediction_id: row for row in rows if isinstance(row, PredictionRow)})
-        while len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]

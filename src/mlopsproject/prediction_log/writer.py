@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from mlopsproject.core.errors import first_line
 from mlopsproject.prediction_log.errors import LogUnavailable, RowsRefused
@@ -22,7 +22,6 @@ WRITE_TIMEOUT: Final = 15.0
 _RETRY_SECONDS: Final = 0.5
 _IDLE_SECONDS: Final = 5.0
 logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +109,12 @@ class Writer:
                 self._waiting = []
                 await self._keep(group)
                 self._rows_waiting -= sum(len(entry.records) for entry in group)
-            elif not self._closed:
-                await self._rest()
-
-    async def _rest(self) -> None:
-        """Wait for rows, and look now and then whether they could be kept."""
-        try:
-            async with asyncio.timeout(_IDLE_SECONDS if self.failure is None else _RETRY_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            await self._look()
+                continue
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS if self.failure is None else _RETRY_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._look()
 
     async def _look(self) -> None:
         before = self.failure
@@ -143,7 +138,7 @@ class Writer:
             if not entry.outcome.done():
                 entry.outcome.set_result(failure)
 
-    async def _attempt(self, function: Callable[[_T], None], argument: _T) -> LogUnavailable | None:
+    async def _attempt(self, function: Callable[[Any], None], argument: object) -> LogUnavailable | None:
         self._busy_since = time.monotonic()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, function, argument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import tracemalloc
 
@@ -13,15 +14,17 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from mlopsproject.api.problems import ProblemError
-from mlopsproject.api.uploads import Form, read_form
+from mlopsproject.api.uploads import Upload, read_pictures
+from mlopsproject.core.face_inputs import FaceOptions
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 NAME = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="%\\"), min_size=1, max_size=40)
 CONTENT = st.binary(max_size=300) | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\r\n\r\n", b"--x--", b"\r\n--x\r\n"])
 TYPE = st.sampled_from(["image/jpeg", "application/octet-stream", "text/plain"])
+CORNER, SIDE = st.integers(0, 10**6), st.integers(1, 10**6)
+BOX = st.tuples(CORNER, CORNER, SIDE, SIDE)
 
 
-def parse_form(body: bytes, boundary: bytes, max_files: int) -> Form:
+def read(body: bytes, boundary: bytes, max_files: int) -> tuple[list[Upload], FaceOptions]:
     """Read a form that arrives in pieces."""
     pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)]
 
@@ -29,7 +32,7 @@ def parse_form(body: bytes, boundary: bytes, max_files: int) -> Form:
         return {"type": "http.request", "body": pieces.pop(0) if pieces else b"", "more_body": bool(pieces)}
 
     headers = [(b"content-type", b"multipart/form-data; boundary=" + boundary)]
-    return asyncio.run(read_form(Request({"type": "http", "headers": headers}, receive), max_files))
+    return asyncio.run(read_pictures(Request({"type": "http", "headers": headers}, receive), max_files))
 
 
 def encoded(files, fields):
@@ -38,15 +41,17 @@ def encoded(files, fields):
     return request.read(), request.headers["content-type"].partition("boundary=")[2].encode()
 
 
-@given(st.lists(st.tuples(NAME, CONTENT, TYPE), min_size=1, max_size=5), st.dictionaries(NAME, TEXT, max_size=4))
-def test_what_was_put_in_comes_out(files, fields):
-    body, boundary = encoded([("data", file) for file in files], fields)
-    form = parse_form(body, boundary, 5)
-    assert [(upload.field, upload.content, upload.content_type) for upload in form.files] == [
-        ("data", content, content_type) for _, content, content_type in files
-    ]
-    assert form.fields == {_escaped(name): value for name, value in fields.items()}
-    assert [upload.name for upload in form.files] == [_escaped(name) for name, _, _ in files]
+@given(
+    st.lists(st.tuples(NAME, CONTENT, TYPE), min_size=1, max_size=5),
+    st.none() | st.sampled_from(["auto", "all", "none"]),
+    st.none() | st.lists(BOX, min_size=1, max_size=5),
+)
+def test_what_was_put_in_comes_out(files, face, boxes):
+    fields = {"face": face} if face else {}
+    fields |= {"boxes": json.dumps(boxes)} if boxes else {}
+    uploads, options = read(*encoded([("data", file) for file in files], fields), 5)
+    assert uploads == [Upload(_escaped(name), kind, content) for name, content, kind in files]
+    assert options == FaceOptions(face or "auto", tuple(boxes or ()))
 
 
 def _escaped(name):
@@ -74,13 +79,14 @@ def _escaped(name):
 )
 def test_names_are_read_in_every_way_that_they_are_written(disposition, name):
     body = b"--x\r\nContent-Disposition: " + disposition + b"\r\n\r\nabc\r\n--x--"
-    (upload,) = parse_form(body, b"x", 1).files
-    assert (upload.field, upload.name, upload.content) == ("data", name, b"abc")
+    (upload,), _ = read(body, b"x", 1)
+    assert (upload.name, upload.content) == (name, b"abc")
 
 
 def test_what_is_behind_the_form_is_nobodys():
-    part = b'--x\r\ncontent-disposition: form-data; name="face"\r\n\r\nall\r\n'
-    assert parse_form(part + b"--x--\r\nafter\r\n" + part, b"x", 1).fields == {"face": "all"}
+    part = b'--x\r\ncontent-disposition: form-data; name="data"; filename="a.jpg"\r\n\r\nabc\r\n'
+    (upload,), _ = read(part + b"--x--\r\nafter\r\n" + part, b"x", 1)
+    assert upload.content == b"abc"
 
 
 def test_a_form_of_nothing_but_boundaries_costs_next_to_nothing():
@@ -88,7 +94,7 @@ def test_a_form_of_nothing_but_boundaries_costs_next_to_nothing():
     tracemalloc.start()
     start = time.process_time()
     with pytest.raises(ProblemError):
-        parse_form(body, b"x", 64)
+        read(body, b"x", 64)
     assert time.process_time() - start < 1
     assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
     tracemalloc.stop()

@@ -28,6 +28,6 @@ TheService = Annotated[Service, Depends(service_of)]
 Info = Annotated[RequestInfo, Depends(info_of)]
 
 
-def json_response(document: dict[str, Any]) -> Response:
+def json_response(document: Any) -> Response:
     """A document as JSON, written once and not checked again."""
     return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")

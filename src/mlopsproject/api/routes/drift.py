@@ -6,13 +6,12 @@ from pathlib import PurePath
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
 from mlopsproject.api.middleware import is_trusted
 from mlopsproject.api.openapi import responses
 from mlopsproject.api.problems import ProblemError
-from mlopsproject.api.routes import TheService
+from mlopsproject.api.routes import TheService, json_response
 from mlopsproject.api.service import Service
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import PAGE_FILE, PICTURE_FILE, is_report_id
@@ -25,7 +24,6 @@ _PAGE_POLICY: Final = (
 )
 
 _Identifier = Annotated[str, Path(description="`id` of the report, as the history has it")]
-_HISTORY: Final = TypeAdapter(list[DriftEntry])
 router = APIRouter(tags=["drift"])
 
 
@@ -46,7 +44,7 @@ async def newest(request: Request, service: TheService) -> Response:
     if report is None:
         command = job_command("drift", "current=log")
         raise _missing(f"There is no drift report about this model yet. Make one: {command}")
-    return _json(_for_caller(request, report).model_dump_json().encode())
+    return json_response(_for_caller(request, report))
 
 
 @router.get(
@@ -58,8 +56,7 @@ async def newest(request: Request, service: TheService) -> Response:
 async def history(request: Request, service: TheService, limit: Annotated[int, Query(ge=1, le=200)] = 60) -> Response:
     """The newest reports, also about other models, the newest first."""
     entries = await service.store_threads.run(service.drift_reports.history, limit)
-    shown = [DriftEntry(id=entry.id, report=_for_caller(request, entry.report)) for entry in entries]
-    return _json(_HISTORY.dump_json(shown))
+    return json_response([DriftEntry(id=entry.id, report=_for_caller(request, entry.report)) for entry in entries])
 
 
 @router.get(
@@ -93,10 +90,6 @@ async def _file(service: Service, identifier: str, name: str) -> bytes:
     if content is None:
         raise _missing("There is no such drift report, or it lacks this file.")
     return content
-
-
-def _json(document: bytes) -> Response:
-    return Response(document, media_type="application/json")
 
 
 def _missing(detail: str) -> ProblemError:

@@ -29,5 +29,5 @@ async def feedback(body: FeedbackRequest, service: TheService) -> FeedbackRespon
         raise invalid(f"label: give one of {', '.join(row.probabilities)}.", "unknown_label")
     await log.write([FeedbackRow(row.prediction_id, body.label)])
     agrees = body.label == row.predicted
-    service.metrics.feedback(agrees)
+    service.metrics.feedback.labels(str(agrees).lower()).inc()
     return FeedbackResponse(prediction_id=row.prediction_id, label=body.label, agrees=agrees)

@@ -18,8 +18,6 @@ from mlopsproject.api.routes import TheService
 from mlopsproject.core.schemas import Welcome
 
 _PAGE: Final = "templates/upload.html"
-
-
 router = APIRouter(tags=["status"])
 
 
@@ -62,13 +60,12 @@ def _wants_page(accept: str) -> bool:
 def _page() -> tuple[bytes, str]:
     """The page, and a policy that lets it run its own script and style and speak to this server only."""
     text = files("mlopsproject.api").joinpath(_PAGE).read_text(encoding="utf-8")
-    sources = {tag: _hash(re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[0]) for tag in ("script", "style")}
+    sources = {}
+    for tag in ("script", "style"):
+        content = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[0]
+        sources[tag] = f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
     policy = (
         f"default-src 'none'; script-src '{sources['script']}'; style-src '{sources['style']}'; "
         "img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     return text.encode(), policy
-
-
-def _hash(source: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
