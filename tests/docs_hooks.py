@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT / "docs/hooks"))
 import config_reference  # found in that folder
 import generate
 import http_reference
+import layout
 import model_cards
 import settings_reference
 
-__all__ = ["config_reference", "generate", "http_reference", "model_cards", "settings_reference"]
+__all__ = ["config_reference", "generate", "http_reference", "layout", "model_cards", "settings_reference"]

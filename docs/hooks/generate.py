@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import config_reference
@@ -26,16 +27,18 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
 }
 #: Where the site keeps the OpenAPI document.
 OPENAPI: Final = "openapi.json"
+LOGO: Final = Path(__file__).parents[2] / "src/mlopsproject/frontend/assets/logo.svg"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the OpenAPI document to the site.
+    """Add the OpenAPI document and the frontend's logo to the site.
 
     Args:
         files: of the site.
         config: of MkDocs.
     """
     files.append(File.generated(config, OPENAPI, content=json.dumps(http_reference.document(), indent=1)))
+    files.append(File.generated(config, "images/logo.svg", content=LOGO.read_text(encoding="utf-8")))
     return files
 
 

@@ -3,7 +3,8 @@
 python docs/pictures/make.py                  # all, some minutes; needs Chromium
 python docs/pictures/make.py frontend drift   # some
 
-Learning curves, the comparison of bundles and the result of a retraining are not made here: runs draw them.
+Learning curves, the comparison of bundles and the result of a retraining are not made here: runs draw them. The
+diagram of the architecture is an SVG, to be edited as text.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from diagram import draw_architecture
 from PIL import Image
 from reports import show_data_report, show_drift, show_evaluation, show_sample_faces
 from service import show_api_page, show_frontend, show_monitoring
@@ -25,9 +25,8 @@ IMAGES: Final = Path(__file__).parents[1] / "images"
 LARGEST: Final = 200_000
 #: How many colours a picture may keep, tried in turn until it is small enough.
 _COLOURS: Final = (256, 128, 64, 32)
-#: Each draws a PNG, in a folder of its own; the diagram is an SVG.
+#: Each draws a PNG, in a folder of its own.
 PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
-    "architecture": draw_architecture,
     "sample_faces": show_sample_faces,
     "data_report": show_data_report,
     "evaluation_report": show_evaluation,
@@ -51,8 +50,8 @@ def main() -> int:
         parser.error(f"no picture {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
     for name in names or PICTURES:
         with tempfile.TemporaryDirectory() as folder:
-            target = IMAGES / f"{name}.{'svg' if name == 'architecture' else 'png'}"
-            drawn = Path(folder) / f"picture{target.suffix}"
+            target = IMAGES / f"{name}.png"
+            drawn = Path(folder) / "picture.png"
             PICTURES[name](drawn, Path(folder))
             size = _save_small(drawn, target)
         sys.stdout.write(f"docs/images/{target.name}: {size // 1000} kB\n")

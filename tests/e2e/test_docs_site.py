@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.docs_blocks import ROOT
-from tests.e2e.browser import PHONE, chromium, visit
+from tests.docs_blocks import ROOT, blocks
+from tests.e2e.browser import DESKTOP, PHONE, chromium, visit
 
 pytestmark = pytest.mark.slow
 
-DESKTOP = (1440, 900)
-#: What is wider than the page and does not scroll inside a box of its own, by tag and text.
+#: What is wider than the page, or has more in it than its width shows (code, tables), by tag and text.
 TOO_WIDE = """() => [...document.querySelectorAll('.md-content *')]
-    .filter(part => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
-    .filter(part => !part.closest('.md-typeset__scrollwrap, .md-typeset__table, pre, .highlight, .tabbed-labels'))
+    .filter(part => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+        || (getComputedStyle(part).overflowX !== 'visible' && part.scrollWidth > part.clientWidth + 1))
+    .filter(part => part.getBoundingClientRect().width > 0 && (part.textContent.trim() || part.closest('img, svg')))
     .map(part => part.tagName + ': ' + part.textContent.trim().slice(0, 60))"""
 #: Code of which not everything can be seen.
 CUT_OFF = """() => [...document.querySelectorAll('.md-content pre > code')]
@@ -117,18 +117,49 @@ def test_every_page_fits_the_screen_can_be_read_and_needs_no_other_machine(
     assert errors == []
 
 
+def test_the_front_page_shows_the_product_at_first_sight(browser: Browser, address: str, tmp_path: Path) -> None:
+    with visit(browser, address, tmp_path, DESKTOP) as page:
+        box = page.locator(".md-content img[src$='frontend.png']").bounding_box()
+    assert box is not None
+    assert box["width"] > 600
+    # Most of a face and of the answer to it.
+    assert box["y"] + box["height"] / 2 < DESKTOP[1]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=str)
 @pytest.mark.parametrize(
     ("words", "page_title"),
     [("rollback", "Retrain"), ("data.balance", "Config keys"), ("API_KEY", "Environment settings")],
 )
-def test_the_search_finds(browser: Browser, address: str, tmp_path: Path, words: str, page_title: str) -> None:
-    with visit(browser, address, tmp_path, DESKTOP) as page:
+def test_the_search_finds_and_leads_to_the_page(
+    browser: Browser, address: str, tmp_path: Path, words: str, page_title: str, size: tuple[int, int]
+) -> None:
+    with visit(browser, address, tmp_path, size) as page:
+        if size == PHONE:
+            page.locator("label.md-header__button[for=__search]").click()
         page.locator(".md-search__input").click()
         expect(page.locator(".md-search-result__meta")).to_have_text("Type to start searching")
         page.locator(".md-search__input").press_sequentially(words)
-        results = page.locator(".md-search-result__item")
-        expect(results.first).to_be_visible()
-        expect(results.filter(has_text=page_title).first).to_be_visible()
+        found = page.locator(".md-search-result__item").filter(has=page.locator("h1", has_text=page_title)).first
+        expect(found).to_be_visible()
+        found.get_by_role("link").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(page_title)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=str)
+def test_a_block_is_copied_without_the_breaks_that_the_screen_adds(
+    browser: Browser, address: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    shown = blocks(ROOT / "docs/training.md")
+    with visit(
+        browser, f"{address}/training/", tmp_path, size, permissions=["clipboard-read", "clipboard-write"]
+    ) as page:
+        buttons = page.locator("[data-md-type=copy]")
+        copied = []
+        for number in range(buttons.count()):
+            buttons.nth(number).click()
+            copied.append(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == [block.text.rstrip("\n") for block in shown]
 
 
 def test_the_menu_leads_from_the_landing_page_to_a_page_in_two_clicks(

@@ -20,7 +20,7 @@ from mlopsproject.config import load_config
 from mlopsproject.data.synthetic.__main__ import _parser as synthetic_parser
 from mlopsproject.overrides import quoted
 
-PAGES = [*docs_blocks.PAGES, ROOT / "data_remote/README.md"]
+PAGES = [*docs_blocks.PAGES, ROOT / "SECURITY.md", ROOT / "data_remote/README.md"]
 JOBS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "job")
 GROUPS = {path.name for path in (ROOT / "configs").iterdir() if path.is_dir()}
 
