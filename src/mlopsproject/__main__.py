@@ -20,33 +20,57 @@ class Job:
         module: that runs it, under `mlopsproject`.
         extra: of the package, with what it needs.
         summary: what it does, in a line.
+        example: arguments as a person may write them; empty for a job that has no config.
     """
 
     module: str
     extra: str
     summary: str
+    example: str = ""
 
 
 JOBS: Final = {
-    "train": Job("train", "train", "train a network and ship it as a bundle, with test metrics"),
-    "export": Job("export", "train", "make a bundle from a checkpoint of an earlier run"),
-    "evaluate": Job("evaluate", "evaluate", "score a bundle on a data set: metrics, plots, HTML report"),
-    "compare": Job("compare", "evaluate", "measure bundles side by side"),
-    "predict": Job("predict", "data", "score pictures to CSV or Parquet"),
-    "promote": Job("promote", "data", "test a bundle and point an alias at it"),
-    "rollback": Job("rollback", "data", "move an alias back to the bundle it held before"),
-    "import-data": Job("import_data", "data", "import faces as a data set"),
-    "data-report": Job("data_report", "evaluate", "write a data set's HTML report"),
+    "train": Job(
+        "train",
+        "train",
+        "train a network and ship it as a bundle, with test metrics",
+        "data.name=mine epochs=30 model=fine",
+    ),
+    "export": Job(
+        "export",
+        "train",
+        "make a bundle from a checkpoint of an earlier run",
+        "checkpoint=runs/train/2026-11-28_10-00-00/checkpoints/best.ckpt",
+    ),
+    "evaluate": Job(
+        "evaluate",
+        "evaluate",
+        "score a bundle on a data set: metrics, plots, HTML report",
+        "bundle=production data.name=mine split=test",
+    ),
+    "compare": Job("compare", "evaluate", "measure bundles side by side", "bundles=[production,sample] data.name=mine"),
+    "predict": Job("predict", "data", "score pictures to CSV or Parquet", "input=photos output=expressions.csv"),
+    "promote": Job("promote", "data", "test a bundle and point an alias at it", "bundle=latest alias=production"),
+    "rollback": Job("rollback", "data", "move an alias back to the bundle it held before", "alias=production"),
+    "import-data": Job("import_data", "data", "import faces as a data set", "source=faces.zip name=mine"),
+    "data-report": Job("data_report", "evaluate", "write a data set's HTML report", "name=mine"),
     "sample-data": Job("data.synthetic", "data", "render synthetic sample faces into a folder"),
-    "drift": Job("drift", "drift", "compare current faces with a bundle's reference"),
-    "retrain": Job("retrain", "train,drift", "train on new faces after drift or decay; promote if better"),
+    "drift": Job("drift", "drift", "compare current faces with a bundle's reference", "current=log bundle=production"),
+    "retrain": Job(
+        "retrain",
+        "train,drift",
+        "train on new faces after drift or decay; promote if better",
+        "new_data=mine alias=production",
+    ),
     "api": Job("api", "api", "serve a model over HTTP, with an upload page"),
     "frontend": Job("frontend", "frontend", "serve the page where people upload faces"),
     "log-migrate": Job("log_migrate", "api", "bring the prediction log's database to this version's tables"),
-    "log-export": Job("log_export", "drift", "write the prediction log to CSV or Parquet"),
-    "log-prune": Job("log_prune", "drift", "delete old rows of the prediction log"),
-    "load-test": Job("load_test", "load", "send pictures to an API; answered = logged?"),
-    "benchmark": Job("benchmark", "train,load,drift", "measure speed, parity or power"),
+    "log-export": Job(
+        "log_export", "drift", "write the prediction log to CSV or Parquet", "output=answers.parquet since=2026-11-01"
+    ),
+    "log-prune": Job("log_prune", "drift", "delete old rows of the prediction log", "keep_days=90 dry_run=true"),
+    "load-test": Job("load_test", "load", "send pictures to an API; answered = logged?", "users=20 seconds=30"),
+    "benchmark": Job("benchmark", "train,load,drift", "measure speed, parity or power", "what=serving"),
 }
 
 
@@ -82,6 +106,12 @@ def _run(name: str, arguments: list[str]) -> int:
     job = JOBS[name]
     sys.argv = [f"mlopsproject {name}", *arguments]
     try:
+        if job.example and {"-h", "--help"} & set(arguments):
+            # Before the job's own libraries, which take seconds to import.
+            from mlopsproject.config_help import print_help
+
+            print_help(job.module)
+            return 0
         runpy.run_module(f"mlopsproject.{job.module}", run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

@@ -28,7 +28,15 @@ from rich.logging import RichHandler
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import ConfigError, UserError
 from mlopsproject.core.processes import end_at_closed_pipe
-from mlopsproject.overrides import check_added, check_kinds, config_folder, defaults, explain, quoted
+from mlopsproject.overrides import (
+    check_changed,
+    check_kinds,
+    config_folder,
+    defaults,
+    explain,
+    quoted,
+    sweep_points,
+)
 
 #: Advice of libraries that does not apply here, or that a user cannot act on.
 _LIBRARY_NOTES = (
@@ -55,6 +63,7 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
         ConfigError: for an unknown key, group or value, naming the nearest one.
     """
     overrides = list(overrides)
+    check_changed(job, overrides)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3", job_name=job):
         try:
@@ -62,7 +71,6 @@ def load_config(job: str, overrides: Iterable[str] = ()) -> DictConfig:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(job, overrides, error) from error
     if overrides:
-        check_added(job, overrides)
         check_kinds(config, defaults(job, config_folder()), overrides)
     return config
 
@@ -213,11 +221,11 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _check_overrides(job: str) -> None:
-    """Compose once before Hydra does, for better words when it fails; sweeps (`a=1,2 -m`) are left to Hydra."""
-    if _is_sweep(sys.argv):
-        return
+    """Compose once before Hydra does, and once per value of a sweep, for better words when it fails."""
     given, others = get_args_parser().parse_known_args(sys.argv[1:])
-    load_config(job, [*given.overrides, *(text for text in others if not text.startswith("-"))])
+    overrides = [*given.overrides, *(text for text in others if not text.startswith("-"))]
+    for point in sweep_points(overrides) if _is_sweep(sys.argv) else [overrides]:
+        load_config(job, point)
     GlobalHydra.instance().clear()
 
 

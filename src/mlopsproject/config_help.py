@@ -16,12 +16,12 @@ from rich.text import Text
 from mlopsproject.__main__ import JOBS
 from mlopsproject.config import load_config, values
 from mlopsproject.core.commands import job_command
-from mlopsproject.overrides import choices, config_folder
+from mlopsproject.overrides import choices, config_folder, group_choices
 
 #: Columns that a comment may begin before the one that it continues.
 _SLACK: Final = 1
-#: Columns of help that no terminal shows, and those of keys and defaults.
-_WIDTH: Final = 110
+#: Columns of help that no terminal shows: a key per line, for `grep`. On a terminal, those of keys and defaults.
+_WIDTH: Final = 400
 _KEY_WIDTH: Final = 44
 
 
@@ -68,18 +68,20 @@ def print_help(job: str) -> None:
     name = job.replace("_", "-")
     summary = JOBS[name].summary[:1].upper() + JOBS[name].summary[1:]
     usage = job_command(name, "key=value") + " …"
-    console.print(f"usage: {usage}\n\n{summary}. {head(folder / f'{job}.yaml')}\n")
-    console.print(_key_table("keys", rows(job, folder / f"{job}.yaml")))
+    example = job_command(name, *JOBS[name].example.split())
+    console.print(f"usage: {usage}\nexample: {example}\n\n{summary}.\n")
+    key_width = _KEY_WIDTH if console.is_terminal else None
+    console.print(_key_table("keys", rows(job, folder / f"{job}.yaml"), key_width))
     for group in groups(job):
         console.print(Text(f"\ngroup {group.package}", style="bold"), end="")
         console.print(f": {group.name}={group.choice} by default. {head(file_of(group))}" if others(group) else "")
         for file in others(group):
             console.print(f"  {group.name}={file.stem}: {head(file) or 'see ' + str(file.relative_to(folder.parent))}")
-        console.print(_key_table("", rows(job, file_of(group), f"{group.package}.")))
-    for name in open_groups(job):
-        console.print(Text(f"\n{name}=NAME", style="bold"), end="")
+        console.print(_key_table("", rows(job, file_of(group), f"{group.package}."), key_width))
+    for group_name in open_groups(job):
+        console.print(Text(f"\n{group_name}=NAME", style="bold"), end="")
         console.print(", none by default:")
-        console.print(_choice_table(choices(folder / name)))
+        console.print(_choice_table(choices(folder / group_name)))
     console.print(
         f"\nOf Hydra, after `mlopsproject {name}`: --cfg job shows the config, -m runs it per value of key=a,b."
     )
@@ -87,7 +89,7 @@ def print_help(job: str) -> None:
 
 def open_groups(job: str) -> list[str]:
     """The groups of which a job takes nothing by default, such as `experiment`."""
-    return [name for name, choice in _defaults(job).items() if choice is None]
+    return [name for name, choice in group_choices(job).items() if choice is None]
 
 
 def explanations(file: Path) -> dict[str, str]:
@@ -123,18 +125,11 @@ def groups(job: str) -> list[Group]:
         job: its name.
     """
     found = []
-    for place, choice in _defaults(job).items():
+    for place, choice in group_choices(job).items():
         name, _, package = place.partition("@")
         if choice is not None:
             found.append(Group(name, package or name, choice))
     return found
-
-
-def _defaults(job: str) -> dict[str, str | None]:
-    """The file that is taken of each group, by the group's name and package, in the order of the job's file."""
-    entries = yaml.safe_load((config_folder() / f"{job}.yaml").read_text(encoding="utf-8"))["defaults"]
-    pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
-    return {place: choice for place, choice in pairs if not place.startswith("override ")}
 
 
 @cache
@@ -197,10 +192,10 @@ def others(group: Group) -> list[Path]:
     return [file for file in files if file.stem != group.choice]
 
 
-def _key_table(title: str, found: tuple[Row, ...]) -> Table:
+def _key_table(title: str, found: tuple[Row, ...], key_width: int | None) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(max_width=_KEY_WIDTH, overflow="fold")
-    table.add_column(ratio=1)
+    table.add_column(max_width=key_width, overflow="fold")
+    table.add_column()
     if title:
         table.add_row(Text(title, style="bold"))
     for row in found:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -36,6 +38,13 @@ def choices(group: Path) -> dict[str, Path]:
     return {path.relative_to(group).with_suffix("").as_posix(): path for path in files}
 
 
+def group_choices(job: str) -> dict[str, str | None]:
+    """The file that a job takes of each group by default: by the group's name, and its package behind an `@` if any."""
+    entries = yaml.safe_load((config_folder() / f"{job}.yaml").read_text(encoding="utf-8"))["defaults"]
+    pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
+    return {place: choice for place, choice in pairs if not place.startswith("override ")}
+
+
 @cache
 def defaults(job: str, folder: Path) -> DictConfig:
     """A job's config without overrides."""
@@ -51,20 +60,20 @@ def explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
     parser = OverridesParser.create()
     for text in overrides:
         try:
-            key = parser.parse_override(text).key_or_group
+            override = parser.parse_override(text)
+            key = "@".join(filter(None, (override.key_or_group, override.package)))
         except HydraException:
             key = ""
         if not key:
             return ConfigError(f"cannot read the override {text!r}.", "Write key=value, for example epochs=5.")
         value = text.partition("=")[2]
-        folder = config_folder() / key.lstrip("+~")
-        if folder.is_dir():
-            known_choices = choices(folder)
+        if key.lstrip("+") in group_choices(job):
+            known_choices = choices(config_folder() / key.lstrip("+").partition("@")[0])
             if value not in known_choices:
                 hint = nearest(value, known_choices) or f"choose one of {', '.join(known_choices)}."
                 return ConfigError(f"{key}={value} does not exist;", hint)
             continue
-        if text.startswith(("+", "~", "hydra")):
+        if text.startswith(("+", "hydra")):
             continue
         known = _known_keys(job)
         if key not in known:
@@ -74,19 +83,40 @@ def explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
     return ConfigError(f"the config of {job} does not compose: {first_line(error)}")
 
 
-#: What takes arguments of its own, which `+key=value` may add.
+#: What takes arguments of its own, which `+key=value` may add and `~key` remove.
 _OPEN_GROUPS = ("model.", "logger.", "hydra.")
 
 
-def check_added(job: str, overrides: list[str]) -> None:
-    """Refuse `+key=value` where nothing would read the key."""
+def check_changed(job: str, overrides: list[str]) -> None:
+    """Refuse `+key=value` where nothing would read the key, and `~key` where the job needs it."""
     for text in overrides:
-        key = text.partition("=")[0].lstrip("+")
-        if not text.startswith("+") or key.startswith(_OPEN_GROUPS) or (config_folder() / key).is_dir():
+        key = text.partition("=")[0].lstrip("+~")
+        if not text.startswith(("+", "~")) or key.startswith(_OPEN_GROUPS):
             continue
         known = _known_keys(job)
         if key not in known:
             raise ConfigError(f"nothing in {job} reads {key!r};", nearest(key, known) or f"see configs/{job}.yaml.")
+        if text.startswith("~"):
+            raise ConfigError(f"{text} is not possible: {job} needs the key.", f"Set another value, as {key}=….")
+
+
+def sweep_points(overrides: Iterable[str]) -> Iterator[list[str]]:
+    """Overrides that together try every value of a sweep (`key=a,b`) once; the first begins with the first of each."""
+    values = [_sweep_values(text) for text in overrides]
+    first = [each[0] for each in values]
+    yield first
+    for place, each in enumerate(values):
+        yield from ([*first[:place], value, *first[place + 1 :]] for value in each[1:])
+
+
+def _sweep_values(text: str) -> list[str]:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return [text]
+    if not override.is_sweep_override():
+        return [text]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 #: Words that may stand where the default is a number or a truth value.
@@ -130,8 +160,7 @@ def _known_keys(job: str) -> set[str]:
                 walk(child, f"{prefix}{name}.")
 
     walk(config, "")
-    groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
-    return keys | groups
+    return keys | group_choices(job).keys()
 
 
 def quoted(text: str) -> str:

@@ -156,7 +156,7 @@ def test_with_a_weight_of_0_nobody_is_asked(run: Run) -> None:
 )
 def test_impossible_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"distill\.{key}="):
-        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "live": False} | {key: value})
+        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "online": False} | {key: value})
 
 
 def taught(quick_training: list[str], store: Path, output: Path, *overrides: str) -> TrainingResult:
@@ -244,7 +244,7 @@ def test_online_teachers_see_every_picture_as_it_is_augmented_and_mixed(
     seen: list[torch.Tensor] = []
     answers = OnlineTeachers.answers
     monkeypatch.setattr(OnlineTeachers, "answers", lambda self, x: (seen.append(x.clone()), answers(self, x))[1])
-    teacher = [f"distill.teachers=[{other_teacher.path}]", "distill.live=true", "distill.weight=1.0"]
+    teacher = [f"distill.teachers=[{other_teacher.path}]", "distill.online=true", "distill.weight=1.0"]
     changes = ["augment.rotation=20", "augment.mixup_alpha=1.0", "augment.mixup_share=1.0", "epochs=12"]
     taught(quick_training, tmp_path / "s", tmp_path / "a", *teacher, *changes)
     plain = torch.from_numpy(run.dataset.images[run.dataset.splits["train"]]).float() / 255
@@ -267,4 +267,4 @@ def test_online_teachers_of_another_input_size_are_refused(run: Run, other_teach
 @pytest.mark.parametrize("other", [{"views": 8}, {"unseen": True}])
 def test_live_goes_without_what_is_asked_beforehand(other: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"distill\.live=true goes without"):
-        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "live": True} | other)
+        check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "online": True} | other)

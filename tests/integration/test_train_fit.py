@@ -65,7 +65,7 @@ def test_scrambled_pictures_are_learnt_as_none_of_the_classes(run_fit: Fit, draw
     surest = []
     for share in (0.0, 0.3):
         module = run_fit(
-            f"augment.scrambled={share}", "epochs=8", "augment.mixup_alpha=0.2", name=f"share-{share}"
+            f"augment.outlier_exposure={share}", "epochs=8", "augment.mixup_alpha=0.2", name=f"share-{share}"
         ).module
         with torch.no_grad():
             surest.append([module.eval()(pictures).softmax(1).amax(1).mean().item() for pictures in (noise, images)])

@@ -64,7 +64,7 @@ def test_equal_seeds_give_equal_metrics_with_every_kind_of_randomness(run_fit: F
     chosen = (
         "augment=default",
         "augment.mixup_alpha=0.3",
-        "augment.scrambled=0.2",
+        "augment.outlier_exposure=0.2",
         "data.balance=weighted",
         "model.dropout=0.5",
         "epochs=2",

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from mlopsproject.config import command_line, config_folder, load_config, require, run_job, values
 from mlopsproject.core.errors import ConfigError, DataError
+from mlopsproject.overrides import sweep_points
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,9 @@ from mlopsproject.core.errors import ConfigError, DataError
         ("data.size=large", "data.size=large is not a number."),
         ("wandb.enabled=yes", "wandb.enabled=yes is not true or false."),
         ("export.int8=no", "export.int8=no is not true or false."),
+        ("~epochs", "~epochs is not possible: train needs the key. Set another value, as epochs=…."),
+        ("~model", "~model is not possible: train needs the key."),
+        ("~epohcs", "nothing in train reads 'epohcs'; did you mean 'epochs'?"),
         ("+augment.foo=1", "nothing in train reads 'augment.foo'; did you mean 'augment.flip'?"),
         ("+trainer.presicion=32-true", "nothing in train reads 'trainer.presicion'; did you mean 'trainer.precision'?"),
     ],
@@ -61,9 +65,49 @@ def test_a_wrong_override_names_the_key_and_the_fix(override: str, said: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("override", ["+model.init=3", "+logger.extra._target_=x"])
-def test_arguments_of_classes_and_groups_may_be_added(override: str) -> None:
+@pytest.mark.parametrize("override", ["+model.init=3", "+logger.extra._target_=x", "~model.dropout"])
+def test_arguments_of_classes_and_groups_may_be_added_and_removed(override: str) -> None:
     load_config("train", [override])
+
+
+@pytest.mark.parametrize(
+    ("job", "override", "said"),
+    [
+        ("predict", "model=fast", "'model' is not a config key of predict; did you mean 'face_model'?"),
+        ("predict", "augment=none", "'augment' is not a config key of predict; see configs/predict.yaml."),
+        ("benchmark", "detect=default", "'detect' is not a config key of benchmark; did you mean 'drift.detect'?"),
+        ("benchmark", "detect@drift.detect=x", "detect@drift.detect=x does not exist;"),
+    ],
+)
+def test_groups_of_other_jobs_are_unknown(job: str, override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(job, [override])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["epohcs=1,2", "model=fast,larg", "epochs=1,many"])
+def test_every_value_of_a_sweep_is_checked_before_anything_runs(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", "-m", "seed=1,2", wrong])
+    with pytest.raises(SystemExit) as left:
+        run_job("train", lambda _: pytest.fail("it ran"))
+    assert left.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_sweep_is_checked_once_per_value() -> None:
+    points = list(sweep_points(["a=1", "b=1,2,3", "+c=x,y", "d=range(0,2)"]))
+    first = ["a=1", "b=1", "+c=x", "d=0"]
+    assert points == [
+        first,
+        ["a=1", "b=2", "+c=x", "d=0"],
+        ["a=1", "b=3", "+c=x", "d=0"],
+        ["a=1", "b=1", "+c=y", "d=0"],
+        ["a=1", "b=1", "+c=x", "d=1"],
+    ]
 
 
 @pytest.mark.parametrize("job", ["evaluate", "predict", "import_data", "export", "promote", "data_report"])

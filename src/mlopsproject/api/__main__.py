@@ -19,6 +19,7 @@ from mlopsproject.api.http_protocol import LimitedProtocol, allow_connections
 from mlopsproject.api.settings import ApiSettings
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.settings import take_no_arguments
 from mlopsproject.prediction_log.log import prepare
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -33,6 +34,8 @@ def main() -> int:
     Returns:
         The exit code: 0 after a stop, 1 if the service could not start.
     """
+    summary = "Serve a model over HTTP, with an upload page at / and the documentation at /docs."
+    take_no_arguments("mlopsproject api", summary, ApiSettings, LogSettings)
     try:
         settings, log_settings = ApiSettings.read(), LogSettings.read()
         logs.configure(settings.log_level, settings.log_format)

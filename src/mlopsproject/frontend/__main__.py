@@ -10,6 +10,7 @@ from pathlib import Path
 from streamlit.web import cli
 
 from mlopsproject.core.errors import UserError
+from mlopsproject.core.settings import take_no_arguments
 from mlopsproject.frontend import theme
 from mlopsproject.frontend.settings import FrontendSettings
 
@@ -22,6 +23,7 @@ def main() -> int:
     Returns:
         The exit code: 0 after a stop, 1 if the frontend could not start.
     """
+    take_no_arguments("mlopsproject frontend", "Show the pages on which people upload faces.", FrontendSettings)
     try:
         settings = FrontendSettings.read()
         _check_port(settings)

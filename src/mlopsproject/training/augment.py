@@ -27,7 +27,7 @@ class Augmentation:
         erasing_area: largest side of that rectangle as a fraction of the picture's side.
         mixup_alpha: Beta(α, α) parameter of mixup (Zhang et al., 2018); 0 turns it off.
         mixup_share: share of batches that are mixed.
-        scrambled: share of a batch's pictures, at most half, that are made unrecognisable and taught as no class.
+        outlier_exposure: share of a batch, at most half, that is made unrecognisable and taught as no class.
         calm_epochs: fraction of the last epochs without erasing and mixup.
 
     Raises:
@@ -44,12 +44,12 @@ class Augmentation:
     erasing_area: float = 0.4
     mixup_alpha: float = 0.0
     mixup_share: float = 0.5
-    scrambled: float = 0.0
+    outlier_exposure: float = 0.0
     calm_epochs: float = 0.1
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9, "scrambled": 0.5}.get(name, 1.0)
+            highest = {"rotation": 360.0, "mixup_alpha": math.inf, "scale": 0.9, "outlier_exposure": 0.5}.get(name, 1.0)
             check_number(f"augment.{name}", value, highest=highest)
 
     @property

@@ -55,7 +55,7 @@ def check_distill(distill: Mapping[str, Any]) -> None:
         ConfigError: naming the key.
     """
     check_flag("distill.unseen", distill["unseen"])
-    check_flag("distill.live", distill["live"])
+    check_flag("distill.online", distill["online"])
     check_number("distill.weight", distill["weight"], highest=1.0)
     check_whole("distill.views", distill["views"], lowest=1, highest=len(VIEWS))
     teachers = distill["teachers"]
@@ -63,9 +63,9 @@ def check_distill(distill: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"distill.teachers={teachers} is not possible.", "Give a list of bundles, such as [production], or []."
         )
-    if distill["live"] and (distill["unseen"] or distill["views"] != 1):
+    if distill["online"] and (distill["unseen"] or distill["views"] != 1):
         raise ConfigError(
-            "distill.live=true goes without distill.unseen and distill.views.",
+            "distill.online=true goes without distill.unseen and distill.views.",
             "Online teachers answer to every training picture as the network sees it.",
         )
 
@@ -107,7 +107,7 @@ def prepare_teaching(
         UserError: for a teacher that cannot teach this run.
     """
     distill = settings["distill"]
-    if distill["live"] and teachers:
+    if distill["online"] and teachers:
         module.teachers = OnlineTeachers(teachers, dataset.classes, module.input_spec)
         return None
     return soft_targets(

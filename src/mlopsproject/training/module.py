@@ -109,7 +109,7 @@ class ExpressionModule(pl.LightningModule):
         """Loss of one augmented batch."""
         images, labels, *answers = batch
         pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
-        strange = round(self.augmentation.scrambled * len(labels))
+        strange = round(self.augmentation.outlier_exposure * len(labels))
         # Batches are shuffled: the first pictures are random ones.
         scrambled, pictures, labels = pictures[:strange], pictures[strange:], labels[strange:]
         target = self._label_target(labels)
@@ -206,7 +206,10 @@ def build_module(
         record={
             "batch_size": settings["batch_size"],
             **{f"callbacks.{key}": settings["callbacks"][key] for key in ("ema", "ema_ramp")},
-            **{f"distill.{key}": settings["distill"][key] for key in ("teachers", "weight", "live", "views", "unseen")},
+            **{
+                f"distill.{key}": settings["distill"][key]
+                for key in ("teachers", "weight", "online", "views", "unseen")
+            },
             **{f"trainer.{key}": settings["trainer"][key] for key in ("gradient_clip_val", "limit_train_batches")},
         },
     )

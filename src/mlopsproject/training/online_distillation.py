@@ -85,8 +85,8 @@ def _open(bundle: Bundle, classes: Sequence[str], spec: InputSpec) -> _Teacher:
     own, known = bundle.spec.input, list(bundle.spec.classes)
     if (own.size, own.channels) != (spec.size, spec.channels):
         raise BundleError(
-            f"distill.live=true: {bundle.name} takes {own.channels} x {own.size} x {own.size} pictures.",
-            f"Use data.size={own.size} data.channels={own.channels}, or distill.live=false.",
+            f"distill.online=true: {bundle.name} takes {own.channels} x {own.size} x {own.size} pictures.",
+            f"Use data.size={own.size} data.channels={own.channels}, or distill.online=false.",
         )
     arguments = {name: value for name, value in bundle.spec.network.items() if name not in _RECORDED}
     network = build_network(arguments, classes=len(known), channels=own.channels, size=own.size)

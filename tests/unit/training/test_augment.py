@@ -130,7 +130,14 @@ def test_mixup_blends_each_picture_with_its_partner_by_the_larger_share() -> Non
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("flip", 1.5), ("erasing", -0.1), ("scale", 1.0), ("rotation", -5), ("mixup_alpha", -1), ("scrambled", 0.6)],
+    [
+        ("flip", 1.5),
+        ("erasing", -0.1),
+        ("scale", 1.0),
+        ("rotation", -5),
+        ("mixup_alpha", -1),
+        ("outlier_exposure", 0.6),
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"augment\.{name}={value}"):
