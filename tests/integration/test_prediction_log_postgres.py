@@ -261,7 +261,7 @@ def test_an_outage_under_load_of_two_workers_loses_and_doubles_nothing_even_if_o
 def with_log(settings: LogSettings) -> None:
     """Run a log until nothing waits any more, as the next worker would."""
     running = RunningLog(settings)
-    wait_for(lambda: running.log.status().pending_rows == 0 and running.log.status().state == "ok", 30)
+    wait_for(lambda: running.log.status().queue.rows == 0 and running.log.status().state == "ok", 30)
     running.close(10)
 
 
@@ -290,9 +290,9 @@ def test_the_state_follows_the_server(settings: LogSettings, database: Database,
         wait_for(lambda: log.status().state == "ok")
         server.stop()
         running.write(row)
-        wait_for(lambda: log.status().database == "down" and log.status().pending_rows == 1)
+        wait_for(lambda: log.status().database == "down" and log.status().queue.rows == 1)
         status = log.status()
-        assert (status.state, status.pending_rows) == ("degraded", 1)
+        assert (status.state, status.queue.rows) == ("degraded", 1)
         assert server.password not in str(status.error)
         assert log.knows(row.prediction_id) == row
         with pytest.raises(LogUnavailable):
@@ -300,7 +300,7 @@ def test_the_state_follows_the_server(settings: LogSettings, database: Database,
         with pytest.raises(LogUnavailable):
             log.stats()
         server.start()
-        wait_for(lambda: log.status().state == "ok" and log.status().pending_rows == 0, 20)
+        wait_for(lambda: log.status().state == "ok" and log.status().queue.rows == 0, 20)
         assert log.stats(datetime(2026, 1, 1), datetime(2026, 12, 31)).total == 1
     finally:
         server.start()

@@ -49,7 +49,7 @@ def expressions(panels: list[dict[str, Any]]) -> list[str]:
 def known(tiny_bundle: Bundle) -> set[str]:
     """The names of all series that the API or a recording rule makes."""
     metrics = Metrics()
-    metrics.of_model(tiny_bundle.spec, "fp32")
+    metrics.use_model(tiny_bundle.spec, "fp32")
     names = {rule["record"] for rule in rules() if "record" in rule}
     for family in metrics.registry.collect():
         endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))

@@ -86,7 +86,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # What is there now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    model = service.loaded_model().predictor
+    model = service.loaded_model()
     logger.info(
         "%s (%s) answers; the log is kept in %s.", model.model_version, model.precision, service.log_settings.data_dir
     )

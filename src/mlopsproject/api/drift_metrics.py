@@ -26,9 +26,6 @@ class DriftMetrics:
 
     Series of a model that no longer answers, and of what the newest report no longer says, cannot be taken out of the
     files that workers share: verdicts and times become 0, everything else NaN.
-
-    Args:
-        make_gauge: adds one to the registry.
     """
 
     def __init__(self, make_gauge: MakeGauge) -> None:

@@ -16,13 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class LiveDrift:
-    """Shows what the newest drift report about the model that answers says.
-
-    Args:
-        reports: where they are looked for.
-        model: that answers.
-        metrics: that show it.
-    """
+    """Shows what the newest drift report about the model that answers says."""
 
     def __init__(self, reports: DriftReports, model: LiveModel, metrics: DriftMetrics) -> None:
         self._reports = reports
@@ -35,7 +29,7 @@ class LiveDrift:
         """Show the newest report. While none can be read, the last one about this model stays, and grows old."""
         if self._model.current is None:
             return
-        name = self._model.current.version
+        name = self._model.current.model_version
         try:
             report = await in_thread(self._thread, self._reports.latest, name)
         except Exception as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import CapacityLimiter
 
-from mlopsproject.api.metrics import Metrics, ModelMetrics
+from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.threads import in_thread
 from mlopsproject.core.bundle import open_bundle
 from mlopsproject.core.errors import UserError
@@ -19,33 +18,8 @@ from mlopsproject.core.spec import Precision
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model with everything that belongs to it. A request takes it once and keeps it to its end.
-
-    Attributes:
-        predictor: warm.
-        metrics: of its answers.
-    """
-
-    predictor: Predictor
-    metrics: ModelMetrics
-
-    @property
-    def version(self) -> str:
-        """The bundle's name."""
-        return self.predictor.model_version
-
-
 class LiveModel:
-    """Holds the model that answers now.
-
-    Args:
-        uri: as `MODEL_URI`.
-        store: as `MODEL_STORE`.
-        precision: as `MODEL_PRECISION`.
-        metrics: where its metrics and its replacements are counted.
-    """
+    """Holds the model that answers now; arguments as `MODEL_URI`, `MODEL_STORE` and `MODEL_PRECISION`."""
 
     def __init__(self, uri: str, store: str, precision: Precision | None, metrics: Metrics) -> None:
         self._uri = uri
@@ -53,8 +27,8 @@ class LiveModel:
         self._precision = precision
         self._metrics = metrics
         self._thread = CapacityLimiter(1)
-        #: The model that answers; `None` until `load`.
-        self.current: LoadedModel | None = None
+        #: The model that answers, warm; `None` until `load`. A request takes it once and keeps it to its end.
+        self.current: Predictor | None = None
         #: Why the model that the alias names now does not answer, if so.
         self.problem: str | None = None
 
@@ -82,7 +56,7 @@ class LiveModel:
         self.problem = None
         self._metrics.reload_failing.set(0)
         if predictor is not None:
-            old = self.current and self.current.version
+            old = self.current and self.current.model_version
             self._take(predictor)
             self._metrics.reloads.labels("ok").inc()
             log.info("The model %s answers now, in place of %s.", predictor.model_version, old)
@@ -92,10 +66,11 @@ class LiveModel:
         found = find_bundle(self._uri, self._store)
         # A folder may have been replaced by another, as links are.
         name = open_bundle(found, verify=False).name if isinstance(found, Path) else found[1]
-        return None if self.current is not None and name == self.current.version else self._open()
+        return None if self.current is not None and name == self.current.model_version else self._open()
 
     def _open(self) -> Predictor:
         return Predictor(resolve_bundle(self._uri, self._store), self._precision)
 
     def _take(self, predictor: Predictor) -> None:
-        self.current = LoadedModel(predictor, self._metrics.of_model(predictor.spec, predictor.precision))
+        self._metrics.use_model(predictor.spec, predictor.precision)
+        self.current = predictor

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
-from typing import Final
+from itertools import accumulate, pairwise, product
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,7 @@ from prometheus_client.utils import floatToGoString
 from mlopsproject.api.drift_metrics import DriftMetrics
 from mlopsproject.api.multiprocess import forget_dead_workers, shared_folder
 from mlopsproject.core.image_statistics import STATISTICS
+from mlopsproject.core.schemas import FaceSearch
 from mlopsproject.core.spec import ModelSpec, Precision
 from mlopsproject.prediction_log.log import LogStatus
 from mlopsproject.prediction_log.rows import PredictionRow
@@ -47,7 +48,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._folder = shared_folder()
-        self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._measured: dict[str, Histogram] = {}
         self._edges: dict[str, tuple[float, ...]] = {}
         self._model: tuple[str, str] | None = None
@@ -91,39 +91,45 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that has been answered by a route, given as its template or `other`."""
-        found = self._requests.get((method, route, status))
-        if found is None:
-            known = method if method in _METHODS else "other"
-            labels = (known, route, str(status))
-            found = self._request_count.labels(*labels), self._request_seconds.labels(*labels)
-            if known == method:
-                self._requests[method, route, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        labels = (method if method in _METHODS else "other", route, str(status))
+        self._request_count.labels(*labels).inc()
+        self._request_seconds.labels(*labels).observe(seconds)
 
-    def of_model(self, spec: ModelSpec, precision: Precision) -> ModelMetrics:
-        """The metrics of a model's answers; from now on it is the one that answers."""
+    def answered(self, rows: Sequence[PredictionRow]) -> None:
+        """Count the faces of one picture, at least one."""
+        self._pictures.labels(rows[0].face_search).inc()
+        for row in rows:
+            self._predictions.labels(row.model_version, row.predicted, str(row.uncertain).lower()).inc()
+            for name, histogram in self._measured.items():
+                histogram.labels(row.model_version).observe(getattr(row, name))
+
+    def use_model(self, spec: ModelSpec, precision: Precision) -> None:
+        """Show that from now on this model answers, and begin its series at 0."""
         if self._model is not None:
             self._info.labels(*self._model).set(0)
         self._model = (spec.name, precision)
         self._info.labels(*self._model).set(1)
         for name in MEASURED:
             self._use_reference(spec, name)
-        return ModelMetrics(spec, self._predictions, self._measured, self._pictures)
+            self._measured[name].labels(spec.name)
+        for label, uncertain in product(spec.classes, ("false", "true")):
+            self._predictions.labels(spec.name, label, uncertain)
+        for search in get_args(FaceSearch):
+            self._pictures.labels(search)
 
     def log(self, status: LogStatus) -> None:
         """Show how the prediction log fares."""
         for state in _LOG_STATES:
             self._log_state.labels(state).set(state == status.state)
         self._database_up.set(status.database in ("ok", "off"))
-        self._log_rows.set(status.pending_rows)
-        self._log_bytes.set(status.queue_bytes)
-        self._log_age.set(status.oldest_seconds)
+        self._log_rows.set(status.queue.rows)
+        self._log_bytes.set(status.queue.bytes)
+        self._log_age.set(status.queue.age)
         with self._dropped_lock:
             # A scrape and the event loop may both be here, the later one with the earlier state.
             self._log_dropped.inc(max(0, status.dropped_rows - self._dropped))
             self._dropped = max(self._dropped, status.dropped_rows)
-        self._log_refused.set(status.refused_rows)
+        self._log_refused.set(status.queue.refused)
 
     def text(self) -> bytes:
         """Everything, of all workers, in Prometheus's text format."""
@@ -163,33 +169,3 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, edges: Sequence[float], labels: Sequence[str]) -> Histogram:
         return Histogram(f"mlopsproject_{name}", text, labels, registry=self.registry, buckets=edges)
-
-
-class ModelMetrics:
-    """The metrics of one model's answers, with every label looked up already.
-
-    Args:
-        spec: of the model.
-        predictions: by model, class and whether it was uncertain.
-        measured: a histogram by model, per measure.
-        pictures: by how the face was found.
-    """
-
-    def __init__(
-        self, spec: ModelSpec, predictions: Counter, measured: dict[str, Histogram], pictures: Counter
-    ) -> None:
-        self._predictions = {
-            (label, uncertain): predictions.labels(spec.name, label, str(uncertain).lower())
-            for label in spec.classes
-            for uncertain in (False, True)
-        }
-        self._measured = {name: measured[name].labels(spec.name) for name in MEASURED}
-        self._pictures = {search: pictures.labels(search) for search in ("found", "given", "not_found", "skipped")}
-
-    def answered(self, rows: Sequence[PredictionRow]) -> None:
-        """Count the faces of one picture, at least one."""
-        self._pictures[rows[0].face_search].inc()
-        for row in rows:
-            self._predictions[row.predicted, row.uncertain].inc()
-            for name, histogram in self._measured.items():
-                histogram.observe(getattr(row, name))

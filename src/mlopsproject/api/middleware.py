@@ -51,7 +51,6 @@ class RequestMiddleware:
         self._service = service
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
         self._root_path = settings.root_path
-        self._max_body = settings.max_body_bytes
         self._seconds = settings.request_timeout_seconds
         self._rate: RateLimitItem | None = parse(settings.rate_limit) if settings.rate_limit else None
         self._storage = MemoryStorage()
@@ -121,7 +120,7 @@ class RequestMiddleware:
                 401, "wrong_key", "Send the API key in the header X-API-Key.", {"WWW-Authenticate": "ApiKey"}
             )
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._max_body:
+        if length.isdigit() and int(length) > self._service.max_body_bytes:
             raise exchange.too_large()
 
     def _check_rate(self, rate: RateLimitItem, caller: str) -> None:
@@ -179,7 +178,7 @@ class _Exchange:
         self._send = send
         self._identifier = identifier
         self._service = service
-        self._max_body = service.settings.max_body_bytes
+        self._max_body = service.max_body_bytes
         self._size = 0
         self._takes_work = self._has_place = False
         #: Whether the request's body has arrived whole.

@@ -15,28 +15,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
+import httpcore
 import httpx
 from anyio import CapacityLimiter
-from httpcore import (
-    URL,
-    AnyIOBackend,
-    AsyncConnectionPool,
-    AsyncNetworkStream,
-    ConnectError,
-    ConnectTimeout,
-    NetworkError,
-    ProtocolError,
-    Response,
-    TimeoutException,
-)
 
-from mlopsproject.api.addresses import Address, is_public
 from mlopsproject.api.threads import in_thread
 from mlopsproject.core.errors import UserError
 
+Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 MAX_REDIRECTS: Final = 3
 _PORTS: Final = {"http": 80, "https": 443}
@@ -48,6 +37,17 @@ _HEADERS: Final = (
     (b"Connection", b"close"),
 )
 _FOREIGN_DIGIT: Final = re.compile(r"(?![0-9])\d")
+#: IANA's special-purpose blocks, written out because releases of `ipaddress` do not agree on all of them, with
+#: documentation, benchmarks, multicast, 6to4 and Teredo. Some hold the metadata services of clouds: 100.64/10
+#: (Alibaba), 169.254/16 (most), 192.0.0/24 (Oracle), and 168.63.129.16 (Azure), which lies in the public range.
+_SPECIAL: Final = tuple(map(ip_network, (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+    "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+)))  # fmt: skip
+#: All that is assigned for global unicast; loopback, link-local, unique-local, site-local and multicast lie outside.
+_UNICAST_6: Final = IPv6Network("2000::/3")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 #: Names waited for at once. A pool of their own: a slow name server must not hold up other work.
 _lookups: Final = CapacityLimiter(8)
 
@@ -58,6 +58,21 @@ class FetchError(UserError):
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address belongs to the public internet.
+
+    An IPv6 address that stands for an IPv4 address (mapped, NAT64) is judged by that one.
+    """
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return is_public(IPv4Address(address.packed[-4:]))
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address.scope_id is not None or address not in _UNICAST_6:
+            return False
+    return not any(address in block for block in _SPECIAL)
 
 
 async def look_up(name: str, port: int) -> list[Address]:
@@ -118,13 +133,15 @@ async def fetch(url: str, *, max_bytes: int, timeout: float, rules: Rules = PUBL
 async def _follow(text: str, max_bytes: int, timeout: float, rules: Rules) -> bytes:
     trust = rules.trust if rules.trust is not None else await asyncio.to_thread(_usual_authorities)
     url = _parse(text, rules)
-    async with AsyncConnectionPool(trust, network_backend=_CheckedAddresses(rules), keepalive_expiry=0) as pool:
+    async with httpcore.AsyncConnectionPool(
+        trust, network_backend=_CheckedAddresses(rules), keepalive_expiry=0
+    ) as pool:
         for _ in range(MAX_REDIRECTS + 1):
             with _explained(url, timeout):
                 async with pool.stream(
                     "GET",
                     # The name as it is resolved and stands in certificates.
-                    URL(
+                    httpcore.URL(
                         scheme=url.raw_scheme, host=url.raw_host.removesuffix(b"."), port=url.port, target=url.raw_path
                     ),
                     headers=[*_HEADERS, (b"Host", url.netloc)],
@@ -162,13 +179,13 @@ def _parse(text: str, rules: Rules, base: httpx.URL | None = None) -> httpx.URL:
     return url
 
 
-class _CheckedAddresses(AnyIOBackend):
+class _CheckedAddresses(httpcore.AnyIOBackend):
     """Connects to addresses that the rules allow, and to nothing else."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> AsyncNetworkStream:
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
         try:
             found = list(dict.fromkeys(await self._rules.resolve(host, port)))
         except (OSError, UnicodeError):
@@ -179,7 +196,7 @@ class _CheckedAddresses(AnyIOBackend):
         # Those after the first matter when one of them cannot be reached from here.
         options["timeout"] /= len(found)
         for address in found[:-1]:
-            with suppress(ConnectError, ConnectTimeout):
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await super().connect_tcp(str(address), port, *args, **options)
         return await super().connect_tcp(str(found[-1]), port, *args, **options)
 
@@ -188,13 +205,13 @@ class _CheckedAddresses(AnyIOBackend):
 def _explained(url: httpx.URL, timeout: float) -> Iterator[None]:
     try:
         yield
-    except TimeoutException as error:
+    except httpcore.TimeoutException as error:
         raise FetchError("timeout", f"The address gave no picture within {timeout:g} s.") from error
-    except ConnectError as error:
+    except httpcore.ConnectError as error:
         if _is_about_trust(error):
             raise FetchError("bad_certificate", f"The certificate of {url.host} cannot be trusted.") from error
         raise FetchError("unreachable", f"{url.host} does not take connections.") from error
-    except (NetworkError, ProtocolError) as error:
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise FetchError("bad_answer", f"{url.host} broke off, or its answer is not HTTP.") from error
 
 
@@ -204,7 +221,7 @@ def _is_about_trust(error: BaseException | None) -> bool:
     return error is not None
 
 
-async def _body(response: Response, headers: Mapping[bytes, str], max_bytes: int) -> bytes:
+async def _body(response: httpcore.Response, headers: Mapping[bytes, str], max_bytes: int) -> bytes:
     """Read the body of a picture's answer, no further than allowed."""
     if response.status != 200:
         raise FetchError("bad_status", f"The address answered with status {response.status}.")

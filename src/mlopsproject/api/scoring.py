@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mlopsproject.api.live_model import LoadedModel
 from mlopsproject.api.problems import ProblemError, as_problem
 from mlopsproject.api.service import RequestInfo, Service
 from mlopsproject.api.uploads import Upload
@@ -15,6 +14,7 @@ from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, cut_faces
 from mlopsproject.core.image_statistics import image_statistics
+from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 from mlopsproject.prediction_log.rows import PredictionRow, Source, new_id
 
@@ -36,7 +36,7 @@ async def predict_one(
     faces = await find_and_cut(service, content, options, model)
     document, rows = await _answer(service, model, faces, info, source)
     await service.log.write(rows)
-    model.metrics.answered(rows)
+    service.metrics.answered(rows)
     return document
 
 
@@ -69,24 +69,24 @@ async def predict_batch(
         await asyncio.sleep(0)
     await service.log.write([row for rows in answered for row in rows])
     for rows in answered:
-        model.metrics.answered(rows)
+        service.metrics.answered(rows)
     return {
         "request_id": info.request_id,
-        "model_version": model.version,
+        "model_version": model.model_version,
         "answered": len(answered),
         "failed": len(entries) - len(answered),
         "results": entries,
     }
 
 
-async def find_and_cut(service: Service, content: bytes, options: FaceOptions, model: LoadedModel) -> FaceInputs:
+async def find_and_cut(service: Service, content: bytes, options: FaceOptions, model: Predictor) -> FaceInputs:
     """Decode a picture and cut its faces out.
 
     Raises:
         ImageError: if the picture cannot be used, or a box leaves it.
         ProblemError: if no helper can be started.
     """
-    spec = model.predictor.spec.input
+    spec = model.spec.input
     if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
         image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
         if not options.need_search(image):
@@ -95,7 +95,7 @@ async def find_and_cut(service: Service, content: bytes, options: FaceOptions, m
 
 
 async def _answer(
-    service: Service, model: LoadedModel, faces: FaceInputs, info: RequestInfo, source: Source
+    service: Service, model: Predictor, faces: FaceInputs, info: RequestInfo, source: Source
 ) -> tuple[dict[str, Any], list[PredictionRow]]:
     if len(faces.boxes) <= _FEW_FACES:
         return answer(model, faces, info, source)
@@ -103,16 +103,15 @@ async def _answer(
 
 
 def answer(
-    model: LoadedModel, faces: FaceInputs, info: RequestInfo, source: Source
+    model: Predictor, faces: FaceInputs, info: RequestInfo, source: Source
 ) -> tuple[dict[str, Any], list[PredictionRow]]:
     """Recognise the apparent expressions of a picture's faces; blocks.
 
     Returns:
         The document that `schemas.PredictResponse` describes, and the prediction log's row of each face.
     """
-    predictor = model.predictor
-    logits, _ = predictor.logits(faces.inputs)
-    predictions = [predictor.prediction(row) for row in predictor.probabilities(logits)]
+    logits, _ = model.logits(faces.inputs)
+    predictions = [model.prediction(row) for row in model.probabilities(logits)]
     measured = {name: values.tolist() for name, values in image_statistics(faces.inputs).items()}
     now, latency_ms = time.time(), (time.perf_counter() - info.started) * 1000
     rows = [
@@ -120,8 +119,8 @@ def answer(
             prediction_id=new_id(),
             request_id=info.request_id,
             created_at=now,
-            model_version=model.version,
-            precision=predictor.precision,
+            model_version=model.model_version,
+            precision=model.precision,
             source=source,
             predicted=prediction.label,
             confidence=prediction.confidence,
@@ -138,7 +137,7 @@ def answer(
     ]
     document = {
         "request_id": info.request_id,
-        "model_version": model.version,
+        "model_version": model.model_version,
         **_document(rows[faces.largest]),
         "face": faces.boxes[faces.largest],
         "face_search": faces.search,

@@ -12,15 +12,16 @@ from typing import Final, ParamSpec, TypeVar
 from anyio import CapacityLimiter
 
 from mlopsproject.api.live_drift import LiveDrift
-from mlopsproject.api.live_model import LiveModel, LoadedModel
+from mlopsproject.api.live_model import LiveModel
 from mlopsproject.api.metrics import Metrics
 from mlopsproject.api.problems import busy
-from mlopsproject.api.settings import ApiSettings
+from mlopsproject.api.settings import MB, ApiSettings
 from mlopsproject.api.threads import Threads, in_thread
 from mlopsproject.core.drift_reports import DriftReports
 from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_faces
 from mlopsproject.core.faces import FaceFinder
 from mlopsproject.core.helpers import NARROW, Helpers
+from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.prediction_log.log import PredictionLog, prepare
 from mlopsproject.prediction_log.settings import LogSettings
@@ -69,7 +70,8 @@ class Service:
         self.in_progress = 0
         #: Bytes of requests' bodies that are held.
         self.held_bytes = 0
-        self.max_held_bytes = settings.max_waiting_bytes
+        self.max_body_bytes = int(settings.max_body_mb * MB)
+        self.max_held_bytes = max(int(settings.max_waiting_mb * MB), self.max_body_bytes)
         self._log: PredictionLog | None = None
         self._helpers = Helpers(_HELPERS, NARROW)
         self._threads = CapacityLimiter(_THREADS)
@@ -124,7 +126,7 @@ class Service:
             raise busy("The service is starting or stopping.", "not_ready")
         return self._log
 
-    def loaded_model(self) -> LoadedModel:
+    def loaded_model(self) -> Predictor:
         """The model that answers now; a request keeps it to its end.
 
         Raises:
@@ -134,10 +136,10 @@ class Service:
             raise busy("The model is not loaded yet.", "not_ready")
         return self.model.current
 
-    def model_for(self, info: RequestInfo) -> LoadedModel:
+    def model_for(self, info: RequestInfo) -> Predictor:
         """The model that answers a request, see `loaded_model`; noted for its line in the log."""
         model = self.loaded_model()
-        info.model_version = model.version
+        info.model_version = model.model_version
         return model
 
     async def read_faces(self, content: bytes, options: FaceOptions, spec: InputSpec) -> FaceInputs:

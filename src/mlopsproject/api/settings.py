@@ -16,7 +16,8 @@ from mlopsproject.core.store_files import DEFAULT_STORE
 #: Keys that stand in examples and in nobody's mind.
 _PLACEHOLDERS: Final = ("change", "example", "placeholder", "secret", "password", "your", "todo", "xxxx", "1234")
 _SHORTEST_KEY: Final = 16
-_MB: Final = 1_000_000
+#: Bytes in what the settings call MB.
+MB: Final = 1_000_000
 
 #: Several values in one variable, separated by commas.
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -134,18 +135,3 @@ class ApiSettings(BaseSettings):
             ConfigError: naming the variable that has an impossible value.
         """
         return read_settings(cls, env_file)
-
-    @property
-    def max_body_bytes(self) -> int:
-        """Largest request, in bytes."""
-        return int(self.max_body_mb * _MB)
-
-    @property
-    def max_waiting_bytes(self) -> int:
-        """Bodies of all requests that are held at a time, in bytes; one of the largest size always fits."""
-        return int(max(self.max_waiting_mb, self.max_body_mb) * _MB)
-
-    @property
-    def fetch_max_bytes(self) -> int:
-        """Largest picture that is fetched, in bytes."""
-        return int(self.fetch_max_mb * _MB)

@@ -13,7 +13,7 @@ from mlopsproject.api.problems import busy
 
 #: Threads for one part, and how many calls may wait for them.
 _THREADS: Final = 2
-_MAX_WAITING: Final = 14
+_MAX_WAITING: Final = 16
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -177,10 +177,7 @@ class Database:
             raise DatabaseDown(f"The folder of {shown(self.url)} cannot be written: {error.strerror}.") from error
 
     def insert(self, records: Sequence[Record]) -> None:
-        """Add records in one transaction; those that are there already stay as they are.
-
-        Args:
-            records: of any of the log's tables.
+        """Add records of any of the log's tables in one transaction; those that are there already stay as they are.
 
         Raises:
             RowsRefused: if one of them cannot be stored; then none is.

@@ -49,6 +49,11 @@ class QueueState:
     oldest: float | None = None
     refused: int = 0
 
+    @property
+    def age(self) -> float:
+        """Of the oldest row that waits, in seconds; 0 without one."""
+        return max(0.0, time.time() - self.oldest) if self.oldest is not None else 0.0
+
 
 class Drainer:
     """Moves rows from a queue to a server, as long as no other process of this machine does.
@@ -77,11 +82,7 @@ class Drainer:
         self._task = asyncio.create_task(self._run())
 
     async def close(self, timeout: float) -> None:
-        """Drain once more if the server answers, and let another process do it from now on.
-
-        Args:
-            timeout: seconds to wait.
-        """
+        """Drain once more if the server answers, for at most `timeout` seconds; then another process may do it."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=timeout)

@@ -55,13 +55,7 @@ def export(database: Database, output: Path, selection: Selection, *, progress: 
     """Write rows of the log into a table, oldest first; memory does not grow with their number.
 
     The columns are the row's fields, `p_<class>` for each class that occurs, and `feedback`, the newest label that
-    somebody gave. The table appears when it is complete and replaces an older one.
-
-    Args:
-        database: to read.
-        output: a `.csv` or `.parquet` file.
-        selection: which rows.
-        progress: show a progress bar on the terminal.
+    somebody gave. The table appears when it is complete and replaces an older one; meanwhile there is a progress bar.
 
     Raises:
         ConfigError: if `output` is neither CSV nor Parquet, or is a folder.

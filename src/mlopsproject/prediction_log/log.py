@@ -35,6 +35,7 @@ _PATIENCE: Final = 60.0
 _STATS_SPAN: Final = timedelta(days=1)
 _LONGEST_SPAN: Final = timedelta(days=366)
 _MB: Final = 1_000_000
+_NO_QUEUE: Final = QueueState("ok", None)
 _OFF: Final = "LOG_DURABILITY=off: the prediction log keeps nothing."
 
 
@@ -70,21 +71,15 @@ class LogStatus:
     Attributes:
         state: `ok`; `degraded`, rows are kept, but something needs a look; `failing`, rows cannot be kept.
         database: whether it answers and has the tables; `off` if nothing is kept.
-        pending_rows: rows of all workers of this machine that wait for PostgreSQL; 0 where SQLite is the log.
-        queue_bytes: what the queue takes on the disk; 0 where SQLite is the log.
-        oldest_seconds: age of the oldest row that waits.
+        queue: what waits for PostgreSQL, of all workers of this machine; nothing where SQLite is the log.
         dropped_rows: rows of this worker that were dropped because they could not be kept.
-        refused_rows: rows of all workers of this machine that PostgreSQL did not take.
         error: what is wrong, as text.
     """
 
     state: Literal["ok", "degraded", "failing"]
     database: DatabaseState
-    pending_rows: int = 0
-    queue_bytes: int = 0
-    oldest_seconds: float = 0.0
+    queue: QueueState = _NO_QUEUE
     dropped_rows: int = 0
-    refused_rows: int = 0
     error: str | None = None
 
 
@@ -138,7 +133,7 @@ class PredictionLog:
             )
 
     def _queue(self) -> QueueState:
-        return self._drainer.state if self._drainer is not None else QueueState("ok", None)
+        return self._drainer.state if self._drainer is not None else _NO_QUEUE
 
     async def write(self, rows: Sequence[Row]) -> None:
         """Have rows kept together in their order, all of them or none, and wait until they are durable.
@@ -170,9 +165,8 @@ class PredictionLog:
         problems = [str(failure)] if failure else [slow] if busy > _SLOW_COMMIT else []
         if queue.error and queue.error not in problems:
             problems.append(queue.error)
-        age = max(0.0, time.time() - queue.oldest) if queue.oldest is not None else 0.0
-        if age > _PATIENCE:
-            problems.append(f"The oldest row has waited for the database for {age:.0f} s.")
+        if queue.age > _PATIENCE:
+            problems.append(f"The oldest row has waited for the database for {queue.age:.0f} s.")
         if queue.refused:
             problems.append(
                 f"PostgreSQL refused {queue.refused} row(s): see the table refused of {self._local.url.database}."
@@ -180,11 +174,8 @@ class PredictionLog:
         return LogStatus(
             state="failing" if failure else "degraded" if problems else "ok",
             database=queue.database if drains else database_state(failure),
-            pending_rows=queue.rows,
-            queue_bytes=queue.bytes if self._drainer is not None else 0,
-            oldest_seconds=age,
+            queue=queue,
             dropped_rows=self._dropped,
-            refused_rows=queue.refused,
             error=" ".join(problems) or None,
         )
 
@@ -239,11 +230,7 @@ class PredictionLog:
         return stats(self._asked[-1], since, until, self._queue().rows)
 
     async def close(self, timeout: float) -> None:
-        """Keep what waits, and drain once more if the server answers.
-
-        Args:
-            timeout: seconds for all of it.
-        """
+        """Keep what waits, and drain once more if the server answers, in at most `timeout` seconds."""
         if self._writer is None:
             return
         deadline = time.monotonic() + timeout

@@ -45,13 +45,7 @@ class _Answers(NamedTuple):
 
 
 def stats(database: Database, since: datetime, until: datetime, pending: int) -> Stats:
-    """What the log holds of a stretch of time.
-
-    Args:
-        database: to ask.
-        since: beginning, with a time zone.
-        until: end, not included, with a time zone.
-        pending: rows that the database does not have yet.
+    """What the log holds from `since` on, before `until`, both with a time zone; `pending` rows are not there yet.
 
     Raises:
         LogUnavailable: if the database cannot be asked.

@@ -89,11 +89,7 @@ class Writer:
             raise type(failure)(failure.message, failure.fix)
 
     async def close(self, timeout: float) -> None:
-        """Keep what waits, then stop.
-
-        Args:
-            timeout: seconds to wait.
-        """
+        """Keep what waits, then stop, after at most `timeout` seconds."""
         self._closed = True
         self._wake.set()
         if self._task is not None:

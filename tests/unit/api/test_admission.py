@@ -287,10 +287,10 @@ def test_slow_questions_are_bounded_and_hold_up_no_answer(serve, face, monkeypat
     client = serve(log_drain_seconds=0.05)
     service, gate = client.app.state.service, threading.Event()
     monkeypatch.setattr(service.log, "stats", lambda *_: gate.wait(20))
-    threads = [threading.Thread(target=client.get, args=("/stats",)) for _ in range(16)]
+    threads = [threading.Thread(target=client.get, args=("/stats",)) for _ in range(18)]
     for thread in threads:
         thread.start()
-    while service.log_threads.waiting < 14:
+    while service.log_threads.waiting < 16:
         time.sleep(0.01)
     start = time.monotonic()
     refused = client.get("/stats")

@@ -181,10 +181,10 @@ def test_a_slow_store_is_asked_by_few_and_holds_up_nothing_else(client, face, mo
     service, gate = client.app.state.service, threading.Event()
     monkeypatch.setattr(service.drift_reports, "history", lambda limit: gate.wait(20) and [])
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(client.get("/drift/history"))) for _ in range(16)]
+    threads = [threading.Thread(target=lambda: answers.append(client.get("/drift/history"))) for _ in range(18)]
     for thread in threads:
         thread.start()
-    while service.store_threads.waiting < 14:
+    while service.store_threads.waiting < 16:
         time.sleep(0.01)
     start = time.monotonic()
     assert problem(client.get("/drift")) == (503, "busy")

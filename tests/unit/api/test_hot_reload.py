@@ -199,7 +199,7 @@ def test_looking_does_not_hold_up_the_event_loop(serve, store):
             longest = max(longest, time.perf_counter() - start)
 
     client.portal.call(watch)
-    assert client.app.state.service.model.current.version == second.name
+    assert client.app.state.service.model.current.model_version == second.name
     assert longest < 1
 
 

@@ -45,7 +45,7 @@ def test_rows_are_in_the_database_when_write_returns(settings: LogSettings, data
         running.write(*rows)
         assert stored(database) == ids(rows)
         status = running.log.status()
-    assert (status.state, status.database, status.pending_rows, status.queue_bytes) == ("ok", "ok", 0, 0)
+    assert (status.state, status.database, status.queue.rows, status.queue.bytes) == ("ok", "ok", 0, 0)
 
 
 def test_a_commit_is_on_the_disk(settings: LogSettings) -> None:
@@ -310,11 +310,11 @@ class TestBeforeAServer:
         rows = make_rows(3, created_at=time.time() - 30)
         with running_log(queued) as running:
             running.write(*rows)
-            wait_for(lambda: running.log.status().pending_rows == 3)
+            wait_for(lambda: running.log.status().queue.rows == 3)
             status = running.log.status()
             assert (status.state, status.database) == ("degraded", "down")
-            assert status.queue_bytes > 0
-            assert 30 <= status.oldest_seconds < 60
+            assert status.queue.bytes > 0
+            assert 30 <= status.queue.age < 60
             assert "cannot be used" in str(status.error)
             assert running.log.knows(rows[0].prediction_id) == rows[0]
             with pytest.raises(LogUnavailable):
@@ -334,13 +334,13 @@ class TestBeforeAServer:
         with queue.transaction() as connection:
             connection.exec_driver_sql(f"INSERT INTO refused VALUES ('{row.prediction_id}', 'x', 0)")
         with running_log(queued) as running:
-            wait_for(lambda: running.log.status().refused_rows == 1)
+            wait_for(lambda: running.log.status().queue.refused == 1)
             assert "PostgreSQL refused 1 row(s): see the table refused of" in str(running.log.status().error)
 
     def test_a_queue_at_its_limit_refuses(self, queued: LogSettings) -> None:
         with running_log(queued, log_queue_max_mb=0.1) as running:
             running.write(*make_rows(400))
-            wait_for(lambda: running.log.status().queue_bytes > 100_000)
+            wait_for(lambda: running.log.status().queue.bytes > 100_000)
             with pytest.raises(LogUnavailable, match=r"its limit is reached.*LOG_QUEUE_MAX_MB"):
                 running.write(make_row())
             time.sleep(0.1)

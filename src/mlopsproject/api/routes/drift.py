@@ -39,7 +39,7 @@ def _file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
 )
 async def newest(request: Request, service: TheService) -> Response:
     """What the newest report about the model that answers says: whether the faces look like those that it knows."""
-    name = service.loaded_model().version
+    name = service.loaded_model().model_version
     report = await service.store_threads.run(service.drift_reports.latest, name)
     if report is None:
         command = job_command("drift", "current=log")

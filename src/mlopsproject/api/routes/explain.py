@@ -32,11 +32,11 @@ async def explain(request: Request, service: TheService, info: Info) -> Response
     model = service.model_for(info)
     faces = await find_and_cut(service, upload.content, options, model)
     largest = faces.largest
-    prediction, losses = await service.in_thread(occlusion_map, model.predictor, faces.inputs[largest])
+    prediction, losses = await service.in_thread(occlusion_map, model, faces.inputs[largest])
     return json_response(
         {
             "request_id": info.request_id,
-            "model_version": model.version,
+            "model_version": model.model_version,
             "predicted_emotion": prediction.label,
             "confidence": prediction.confidence,
             "box": faces.parts[largest],

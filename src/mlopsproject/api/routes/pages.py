@@ -39,11 +39,11 @@ async def welcome(request: Request, service: TheService) -> Response:
             "Referrer-Policy": "no-referrer",
         }
         return HTMLResponse(page, headers=headers)
-    predictor = service.loaded_model().predictor
+    model = service.loaded_model()
     document = {
         "message": "Send a picture to /predict/ to get its apparent expression.",
-        "model_version": predictor.model_version,
-        "classes": predictor.spec.classes,
+        "model_version": model.model_version,
+        "classes": model.spec.classes,
         "docs": f"{request.scope.get('root_path', '')}/docs",
     }
     return Response(to_json(document), media_type="application/json", headers=headers)

@@ -17,6 +17,7 @@ from mlopsproject.api.openapi import FEEDBACK_LINK, picture_form, responses
 from mlopsproject.api.problems import ProblemError, busy
 from mlopsproject.api.routes import Info, TheService, json_response
 from mlopsproject.api.scoring import predict_batch, predict_one
+from mlopsproject.api.settings import MB
 from mlopsproject.api.uploads import read_pictures
 from mlopsproject.core.face_inputs import FaceOptions
 from mlopsproject.core.schemas import BatchResponse, PredictResponse, UrlRequest
@@ -110,7 +111,7 @@ async def from_url(body: UrlRequest, service: TheService, info: Info) -> Respons
     async with service.fetching:
         try:
             content = await safe_fetch.fetch(
-                body.url, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_seconds
+                body.url, max_bytes=int(settings.fetch_max_mb * MB), timeout=settings.fetch_timeout_seconds
             )
         except safe_fetch.FetchError as error:
             raise ProblemError(_FETCH_STATUS.get(error.reason, 502), error.reason, error.message) from None

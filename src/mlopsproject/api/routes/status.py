@@ -69,7 +69,7 @@ async def ready(request: Request, service: TheService) -> Response:
     # Stable words for everybody, and sentences for those who may know.
     document = {
         "status": state,
-        "model_version": loaded.version if loaded else None,
+        "model_version": loaded.model_version if loaded else None,
         "checks": checks,
         "details": details if is_trusted(request.scope, service) else {},
     }
@@ -79,7 +79,7 @@ async def ready(request: Request, service: TheService) -> Response:
 @router.get("/model", responses=responses(401, 429, 503), summary="The model that answers")
 async def model(service: TheService) -> ModelInfo:
     """The model that answers: its classes, its input, how it was trained, and what it reached on test."""
-    predictor = service.loaded_model().predictor
+    predictor = service.loaded_model()
     spec = predictor.spec.model_dump(mode="json")
     return ModelInfo(model_version=predictor.model_version, precision=predictor.precision, spec=spec)
 
