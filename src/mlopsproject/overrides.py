@@ -84,7 +84,7 @@ def explain(job: str, overrides: list[str], error: Exception) -> ConfigError:
 
 
 #: What takes arguments of its own, which `+key=value` may add and `~key` remove.
-_OPEN_GROUPS = ("model.", "logger.", "hydra.")
+_OPEN_GROUPS = ("model.", "logger", "hydra.")
 
 
 def check_changed(job: str, overrides: list[str]) -> None:

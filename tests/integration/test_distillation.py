@@ -260,11 +260,11 @@ def test_online_teachers_see_every_picture_as_it_is_augmented_and_mixed(
 
 def test_online_teachers_of_another_input_size_are_refused(run: Run, other_teacher: Bundle) -> None:
     spec = other_teacher.spec.input.model_copy(update={"size": 48})
-    with pytest.raises(BundleError, match=r"distill\.live=true: other-\w+ takes 1 x 16 x 16 pictures"):
+    with pytest.raises(BundleError, match=r"distill\.online=true: other-\w+ takes 1 x 16 x 16 pictures"):
         OnlineTeachers([other_teacher], run.dataset.classes, spec)
 
 
 @pytest.mark.parametrize("other", [{"views": 8}, {"unseen": True}])
-def test_live_goes_without_what_is_asked_beforehand(other: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"distill\.live=true goes without"):
+def test_online_goes_without_what_is_asked_beforehand(other: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"distill\.online=true goes without"):
         check_distill({"weight": 0.5, "teachers": [], "views": 1, "unseen": False, "online": True} | other)
