@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -31,6 +32,14 @@ def summary(result: ImportResult) -> Table:
     return table
 
 
+def _votes_line(votes: dict[str, Any]) -> str:
+    left_out = f" Columns left out: {', '.join(votes['left_out'])}." if votes["left_out"] else ""
+    return (
+        f"Votes: {votes['images']:,} images have some, {votes['without']:,} none. {votes['majority']:,} have a "
+        f"majority, for {votes['given_is_majority']:,} of these it is their own label.{left_out}"
+    )
+
+
 def import_data(config: DictConfig) -> None:
     """Import as the config says and print what was found."""
     settings = values(config)
@@ -46,11 +55,14 @@ def import_data(config: DictConfig) -> None:
         f"Conflicting labels: {conflicts['images']:,} images, {conflicts['dropped_from_train']:,} of them dropped.",
         soft_wrap=True,
     )
+    if votes := result.info["votes"]:
+        console.print(_votes_line(votes), soft_wrap=True, markup=False)
     console.print(f"Files left out and why: {result.folder / 'excluded.csv'}", soft_wrap=True, markup=False)
     console.print(f"Look at it:  {job_command('data-report', f'name={name}')}", soft_wrap=True)
     # Only named do classes of one's own take part in a training.
     own = [f"classes=[{','.join(settings['classes'])}]"] if result.info["options"]["own_classes"] else []
-    train = job_command("train", f"data.name={name}", *own)
+    voted = ["data.labels=votes"] if result.info["votes"] else []
+    train = job_command("train", f"data.name={name}", *voted, *own)
     console.print(f"Train on it: {train}", soft_wrap=True, markup=False)
 
 

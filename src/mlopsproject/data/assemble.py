@@ -34,6 +34,7 @@ def assemble_manifest(
     twins: str = "hashes",
     twin_correlation: float = MIN_CORRELATION,
     kept: Mapping[str, str] | None = None,
+    votes: Mapping[str, str] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Build the manifest from a finished examination.
 
@@ -45,6 +46,7 @@ def assemble_manifest(
         twins: how near twins are searched for, `hashes` or `all_pairs`.
         twin_correlation: that near twins must reach.
         kept: splits of images that have one already, by path; only the others are drawn, see `splits.extend_splits`.
+        votes: of raters, by path, as JSON.
 
     Returns:
         The manifest, and the figures for `import.json`.
@@ -83,6 +85,7 @@ def assemble_manifest(
         "pixel_hash": arrow_array([value.hex() for value in rows.column("pixel_hash").to_pylist()], pa.string()),
         "group": arrow_array(found.group, pa.int64()),
         "flags": _join_flags(flags),
+        "votes": arrow_array([(votes or {}).get(path, "") for path in rows.column("path").to_pylist()], pa.string()),
     }
     manifest = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
     return manifest, _figures(staging.folder / EXCLUDED, manifest, found, flags, conflicts)

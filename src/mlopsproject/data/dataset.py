@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlopsproject.core.classes import resolve_classes
+from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.spec import ResizeFilter
 from mlopsproject.data.cache import CacheKey
 from mlopsproject.data.manifest import codes, column, read_import, read_manifest
 from mlopsproject.data.rebuild import cached_images
 from mlopsproject.data.splits import SPLITS
+from mlopsproject.data.votes import GIVEN, NO_CLASS, LabelRule, Votes, votes_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class FaceDataset:
         labels: int64 `[N]`, index into `classes`; -1 where the class was not chosen.
         splits: row indices (int64) of the chosen classes for `train`, `validation` and `test`.
         manifest: the manifest's table, `N` rows.
+        targets: the raters' distribution of the training pictures, float32 `[N, K]`, with `data.labels=votes`.
+        votes: of the raters, if there are any.
+        named: label of every image by the rule, `[N]`, whatever classes are chosen; empty where it has none.
+        others: rows of validation and test whose label is another class, by split.
+        rule: that the labels follow.
         fingerprint: of the manifest.
         info: `import.json`, and under `loaded` what was chosen and counted here.
     """
@@ -43,6 +50,11 @@ class FaceDataset:
     manifest: pa.Table = field(repr=False)
     fingerprint: str
     info: dict[str, Any] = field(repr=False)
+    targets: NDArray[np.float32] | None = field(default=None, repr=False)
+    votes: Votes | None = field(default=None, repr=False)
+    named: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object), repr=False)
+    others: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    rule: LabelRule = GIVEN
 
 
 def load_dataset(
@@ -56,6 +68,7 @@ def load_dataset(
     drop_twins: bool = False,
     leave_out: str | None = None,
     validate_on: str | None = None,
+    rule: LabelRule = GIVEN,
     complete: bool = True,
     workers: int | None = None,
     progress: bool = True,
@@ -72,6 +85,7 @@ def load_dataset(
         drop_twins: leave training images out whose twin is in validation or test.
         leave_out: a part of the training images, such as `1/3`, that is left out, twins together; see `part_of`.
         validate_on: a part of the validation images, such as `1/4`; the others are trained on too, twins together.
+        rule: which label a picture has that several raters saw.
         complete: insist on images of every chosen class in every split, as training needs.
         workers: processes for building a cache; ``None`` for one per core.
         progress: show a progress bar while building.
@@ -86,13 +100,16 @@ def load_dataset(
     manifest = read_manifest(folder)
     key = CacheKey(info["fingerprint"], size, channels, resize_filter)
     images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
-    labels = _labels(manifest, chosen)
-    splits = _splits(manifest, labels, drop_twins, validate_on)
+    votes = votes_of(manifest)
+    named = _names(name, manifest, votes, rule)
+    labels = _indices(named, chosen)
+    targets, taught = _targets(votes, rule, chosen, labels)
+    splits, held_out = _splits(manifest, labels, taught, drop_twins, validate_on, rule)
     if leave_out is not None:
         groups = column(manifest, "group")[splits["train"]]
         splits["train"] = splits["train"][~in_part(groups, *part_of(leave_out))]
     if complete:
-        _require_every_class(name, chosen, labels, splits)
+        _require_every_class(name, chosen, taught, splits)
     kept = int(sum(len(rows) for rows in splits.values()))
     loaded = {
         "classes": list(chosen),
@@ -101,12 +118,18 @@ def load_dataset(
         "drop_twins": drop_twins,
         "leave_out": leave_out,
         "validate_on": validate_on,
+        "rule": asdict(rule),
         "counts": {
-            split: dict(zip(chosen, np.bincount(labels[rows], minlength=len(chosen)).tolist(), strict=True))
+            split: dict(zip(chosen, np.bincount(taught[rows], minlength=len(chosen)).tolist(), strict=True))
             for split, rows in splits.items()
         },
     }
-    return FaceDataset(name, chosen, images, labels, splits, manifest, info["fingerprint"], {**info, "loaded": loaded})
+    info = {**info, "loaded": loaded}
+    is_other = (labels < 0) & ~np.isin(named.astype("U"), ["", *NO_CLASS])
+    others = {split: np.flatnonzero(inside & is_other) for split, inside in held_out.items()}
+    return FaceDataset(
+        name, chosen, images, taught, splits, manifest, info["fingerprint"], info, targets, votes, named, others, rule
+    )
 
 
 def part_of(text: object, key: str = "data.leave_out") -> tuple[int, int]:
@@ -138,31 +161,63 @@ def in_part(groups: NDArray[np.int64], number: int, count: int) -> NDArray[np.bo
     return np.asarray(parts[members] == number - 1)
 
 
-def _labels(manifest: pa.Table, chosen: Sequence[str]) -> NDArray[np.int64]:
-    code, names = codes(manifest, "label")
+def _names(name: str, manifest: pa.Table, votes: Votes | None, rule: LabelRule) -> NDArray[np.object_]:
+    """The label of every image by a rule, `[N]`; empty where it has none."""
+    given = column(manifest, "label")
+    if rule.labels == "given":
+        return given
+    if votes is None:
+        raise DataError(
+            f"Data set {name!r} has no votes, which data.labels={rule.labels} needs.",
+            f"Import it with votes=FILE.csv, or use data.labels=given: {job_command('import-data', 'votes=FILE.csv')}",
+        )
+    said = np.array([*votes.names, ""], object)[votes.majority(rule)]
+    return np.where(votes.voted, said, given if rule.without_votes == "given" else "")
+
+
+def _indices(names: NDArray[np.object_], chosen: Sequence[str]) -> NDArray[np.int64]:
     index = {name: position for position, name in enumerate(chosen)}
-    return np.asarray(np.array([index.get(name, -1) for name in names], np.int64)[code])
+    return np.array([index.get(name, -1) for name in names], np.int64)
+
+
+def _targets(
+    votes: Votes | None, rule: LabelRule, chosen: Sequence[str], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.int64]]:
+    """The raters' distribution over the chosen classes, and the class that each picture is trained as; -1 for none."""
+    if rule.labels != "votes" or votes is None:
+        return None, labels
+    targets = votes.distribution(rule, chosen)
+    if rule.without_votes == "given":
+        own = ~votes.voted & (labels >= 0)
+        targets[own] = np.eye(len(chosen), dtype=np.float32)[labels[own]]
+    has_target = targets.sum(axis=1) > 0
+    return targets, np.where(labels >= 0, labels, np.where(has_target, targets.argmax(axis=1), -1))
 
 
 def _splits(
-    manifest: pa.Table, labels: NDArray[np.int64], drop_twins: bool, validate_on: str | None
-) -> dict[str, NDArray[np.int64]]:
+    manifest: pa.Table,
+    labels: NDArray[np.int64],
+    taught: NDArray[np.int64],
+    drop_twins: bool,
+    validate_on: str | None,
+    rule: LabelRule,
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.bool_]]]:
+    """The rows of each split that have a class, and which images are held out at all, in which split."""
     code, names = codes(manifest, "split")
-    rows = {
-        split: np.flatnonzero((labels >= 0) & (code == names.index(split))) if split in names else np.empty(0, np.int64)
-        for split in SPLITS
-    }
+    inside = {split: np.asarray(code == (names.index(split) if split in names else -1)) for split in SPLITS}
     group = column(manifest, "group")
     if validate_on is not None:
         # Parts of all classes' images, so that they are the same whatever classes are chosen.
-        whole = group[code == names.index("validation")] if "validation" in names else group[:0]
-        held = np.isin(group[rows["validation"]], whole[in_part(whole, *part_of(validate_on, "data.validate_on"))])
-        rows["train"] = np.sort(np.concatenate([rows["train"], rows["validation"][~held]]))
-        rows["validation"] = rows["validation"][held]
+        whole = group[inside["validation"]]
+        held = np.isin(group, whole[in_part(whole, *part_of(validate_on, "data.validate_on"))])
+        inside["train"] = inside["train"] | (inside["validation"] & ~held)
+        inside["validation"] = inside["validation"] & held
+    rows = {split: np.flatnonzero(((taught if split == "train" else labels) >= 0) & inside[split]) for split in SPLITS}
     if drop_twins:
-        held_out = np.concatenate([group[rows[split]] for split in SPLITS[1:]])
-        rows["train"] = rows["train"][~np.isin(group[rows["train"]], held_out)]
-    return rows
+        # Of several raters' pictures also those without a majority: they are measured with, too.
+        held_out = [rows[split] if rule.labels == "given" else np.flatnonzero(inside[split]) for split in SPLITS[1:]]
+        rows["train"] = rows["train"][~np.isin(group[rows["train"]], group[np.concatenate(held_out)])]
+    return rows, {split: inside[split] for split in SPLITS[1:]}
 
 
 def _require_every_class(

@@ -61,8 +61,11 @@ def import_command(info: Mapping[str, Any]) -> str:
     changes = {key: options[key] for key, usual in DEFAULTS.items() if options.get(key, usual) != usual}
     if options.get("own_classes"):
         changes["classes"] = f"[{','.join(options['own_classes'])}]"
-    if options.get("label_map"):
-        changes["label_map"] = _label_map(options["label_map"])
+    if options.get("votes"):
+        changes["votes"] = Path(options["votes"]).name
+    for key in ("label_map", "votes_map"):
+        if options.get(key):
+            changes[key] = _pairs(options[key])
     if given == info["name"] and not changes:
         return ""
     source = given if ":" in given else Path(given).name
@@ -70,7 +73,7 @@ def import_command(info: Mapping[str, Any]) -> str:
     return job_command("import-data", *(f"{key}={value}" for key, value in overrides.items()))
 
 
-def _label_map(pairs: Mapping[str, str | None]) -> str:
+def _pairs(pairs: Mapping[str, str | None]) -> str:
     """Write a `label_map` as an override has it, if its labels allow that, else as JSON, which is YAML, too."""
     if all(re.fullmatch(r"[\w.-]+", key) for key in pairs):
         return "{" + ", ".join(f"{key}: {target or 'null'}" for key, target in pairs.items()) + "}"

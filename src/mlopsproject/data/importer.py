@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlopsproject.core.errors import DataError
+from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.files import is_disk_full
 from mlopsproject.core.picture_limits import MAX_PIXELS
 from mlopsproject.core.spec import ResizeFilter
@@ -19,7 +19,7 @@ from mlopsproject.data.assemble import assemble_manifest
 from mlopsproject.data.duplicates import MIN_CORRELATION
 from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
-from mlopsproject.data.labelling import read_labels
+from mlopsproject.data.labelling import mapping_of, read_labels
 from mlopsproject.data.limits import USUAL_LIMITS, Limits
 from mlopsproject.data.manifest import FORMAT, fingerprint
 from mlopsproject.data.merging import MergedSource
@@ -28,6 +28,7 @@ from mlopsproject.data.placing import check_place, install_dataset, restore_repl
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.staging import EXCLUDED, Staging, disk_full
+from mlopsproject.data.votes import VotesFile, read_votes, vote_facts
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def import_dataset(
     channels: int = 1,
     resize_filter: ResizeFilter = "bilinear",
     label_map: Mapping[Any, Any] | str | None = None,
+    votes: str | None = None,
+    votes_map: Mapping[Any, Any] | str | None = None,
     max_files: int = USUAL_LIMITS.max_files,
     max_file_mb: int = USUAL_LIMITS.max_file_mb,
     max_total_mb: int = USUAL_LIMITS.max_total_mb,
@@ -97,6 +100,8 @@ def import_dataset(
         resize_filter: Pillow's filter by name.
         label_map: labels of the source and what to read them as: one of `classes`, or ``None`` to leave their pictures
             out, as in ``{"smirk": "happy", "contempt": None}``; as YAML, too.
+        votes: a CSV of what several raters said of each picture, see `votes.read_votes`.
+        votes_map: columns of it and what to count them as: a class, or ``None`` to leave them out.
         max_files: files and CSV rows that the source may hold, with the folders of an archive.
         max_file_mb: megabytes that one file of an archive may unpack to.
         max_total_mb: megabytes that an archive may unpack to.
@@ -120,7 +125,11 @@ def import_dataset(
     restore_replaced(folder)
     opened = open_source(source, labels, limits)
     check_place(folder, opened.location)
+    reading = {str(key): target for key, target in mapping_of(votes_map, "votes_map").items()}
+    voted = read_votes(votes, labels, reading) if votes is not None else None
+    voting = {"votes": votes, "votes_map": reading} if votes is not None else {}
     scan = opened.scan()
+    said = _votes(opened, voted)
     # Work can be continued only where everything that shaped it is the same.
     key = {"format": FORMAT, "source": scan.fingerprint, **known, **asdict(options), **chunk_sizes()}
     staging = Staging(work_folder(folder), key)
@@ -128,16 +137,17 @@ def import_dataset(
         _require_space(root, scan, staging.files, options)
         _examine_source(opened, scan, options, staging, worker_count(workers, scan.files), progress)
         kept = opened.kept_splits() if isinstance(opened, MergedSource) else None
-        manifest, facts = assemble_manifest(staging, **drawing, kept=kept)
+        manifest, facts = assemble_manifest(staging, **drawing, kept=kept, votes=said)
         info = {
             "format": FORMAT,
             "name": name,
             "source": {"given": opened.given, "location": str(opened.location), "fingerprint": scan.fingerprint},
-            "options": {**asdict(options), **known, **drawing, **asdict(limits)},
+            "options": {**asdict(options), **known, **drawing, **asdict(limits), **voting},
             "files": scan.files,
             "rows": staging.rows,
             "fingerprint": fingerprint(manifest),
             **facts,
+            "votes": vote_facts(manifest, voted.left_out if voted else ()),
             "seconds": round(time.monotonic() - started, 1),
         }
         install_dataset(staging, manifest, info, folder)
@@ -148,6 +158,15 @@ def import_dataset(
         raise
     logger.info("Imported %d of %d files into %s", info["rows"], info["files"], folder)
     return ImportResult(folder, info)
+
+
+def _votes(source: Source, file: VotesFile | None) -> dict[str, str]:
+    """The votes on each file of a source, by path, as JSON."""
+    if isinstance(source, MergedSource):
+        if file is not None:
+            raise ConfigError("votes= is not possible with merged data sets.", "Give it when each is imported.")
+        return source.kept_votes()
+    return file.by_path([item.path for item in source.items(read=False)]) if file is not None else {}
 
 
 def _examine_source(

@@ -143,7 +143,7 @@ def read_labels(classes: str | Sequence[str], label_map: Mapping[object, object]
     """
     own, chosen = own_classes(classes), resolve_classes(classes)
     pairs: dict[str, str | None] = {}
-    for key, target in _mapping(label_map).items():
+    for key, target in mapping_of(label_map, "label_map").items():
         name = normal_name(str(key))
         if name in pairs:
             raise ConfigError(f"label_map names {name!r} twice.")
@@ -163,18 +163,27 @@ def recorded_labels(options: Mapping[str, Any]) -> Labels:
     return Labels(tuple(options["own_classes"]), tuple(options.get("label_map", {}).items()))
 
 
-def _mapping(label_map: Mapping[object, object] | str | None) -> Mapping[object, object]:
-    given: object = label_map
+def mapping_of(given: Mapping[Any, Any] | str | None, key: str) -> Mapping[Any, Any]:
+    """Read pairs of names, also written as YAML; ``None`` is no pairs.
+
+    Args:
+        given: the pairs.
+        key: of the config, for the message.
+
+    Raises:
+        ConfigError: if it is something else.
+    """
+    read: object = given
     if isinstance(given, str):
         try:
-            given = yaml.safe_load(given)
+            read = yaml.safe_load(given)
         except yaml.YAMLError:
-            given = label_map
-    if given is None:
+            read = given
+    if read is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"label_map={given!r} is not possible.", "Write 'label_map={smirk: happy, contempt: null}'.")
-    return given
+    if not isinstance(read, Mapping):
+        raise ConfigError(f"{key}={given!r} is not possible.", f"Write '{key}={{smirk: happy, contempt: null}}'.")
+    return read
 
 
 def own_classes(classes: str | Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.errors import DataError, first_line, nearest
+from mlopsproject.data.arrow import arrow_array
 
 MANIFEST_FILE: Final = "manifest.parquet"
 EXCLUDED_FILE: Final = "excluded.csv"
@@ -34,21 +35,26 @@ SCHEMA: Final = pa.schema(
         ("height", pa.int32()),
         ("mode", pa.string()),
         ("flags", pa.string()),
+        # JSON such as {"happy":7,"sad":3}; empty where nobody voted.
+        ("votes", pa.string()),
     ]
 )
 _SLICE: Final = 65536
 
 
 def fingerprint(manifest: pa.Table) -> str:
-    """Hash what the manifest says about every image: path, class, split and pixels.
+    """Hash what the manifest says about every image: path, class, split and pixels, and votes where there are some.
 
     Returns:
         32 hexadecimal digits.
     """
     digest = hashlib.blake2b(digest_size=16)
+    # Without votes the hash stays that of the versions that knew none.
+    has_votes = any(manifest.column("votes").unique().to_pylist())
+    names = ("path", "label", "split", "pixel_hash", *["votes"] * has_votes)
     for start in range(0, manifest.num_rows, _SLICE):
         part = manifest.slice(start, _SLICE)
-        for name in ("path", "label", "split", "pixel_hash"):
+        for name in names:
             digest.update("\0".join(part.column(name).to_pylist()).encode())
             digest.update(b"\n")
     return digest.hexdigest()
@@ -112,7 +118,10 @@ def read_manifest(folder: Path) -> pa.Table:
     path = folder / MANIFEST_FILE
     try:
         # Not `read_table`: it imports the data set machinery, which takes longer than reading.
-        table = pq.ParquetFile(path).read().select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+        table = pq.ParquetFile(path).read()
+        if "votes" not in table.column_names:  # of a version that knew none
+            table = table.append_column("votes", arrow_array([""] * table.num_rows, pa.string()))
+        table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
     except (OSError, pa.ArrowException, KeyError) as error:
         reason = first_line(error)
         raise DataError(f"{path} is missing or damaged ({reason}).", f"Delete {folder} and import it again.") from error

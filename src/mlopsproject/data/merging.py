@@ -104,3 +104,12 @@ class MergedSource(Source):
         manifest = read_manifest(first)
         paths, splits = (manifest.column(name).to_pylist() for name in ("path", "split"))
         return {f"{first.name}/{path}": split or "train" for path, split in zip(paths, splits, strict=True)}
+
+    def kept_votes(self) -> dict[str, str]:
+        """The votes on every image of every data set, by path."""
+        found: dict[str, str] = {}
+        for folder in self.folders:
+            manifest = read_manifest(folder)
+            paths, votes = (manifest.column(name).to_pylist() for name in ("path", "votes"))
+            found |= {f"{folder.name}/{path}": text for path, text in zip(paths, votes, strict=True)}
+        return found

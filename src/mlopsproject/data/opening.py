@@ -20,6 +20,7 @@ from mlopsproject.data.limits import Limits
 from mlopsproject.data.manifest import IMPORT_FILE, read_import
 from mlopsproject.data.placing import restore_replaced
 from mlopsproject.data.sources import open_source
+from mlopsproject.data.votes import LabelRule
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def open_dataset(
     happened, and again, with the same options, when its files have changed since.
 
     Args:
-        data: the config's `data` group: `name`, `root`, `drop_twins`, `leave_out`, `validate_on`.
+        data: the config's `data` group: `name`, `root`, `drop_twins`, `leave_out`, `validate_on`, and what `LabelRule`
+            has.
         spec: the input that images are cached for.
         classes: the chosen classes in output order.
         complete: insist on images of every chosen class in every split, as training needs.
@@ -53,6 +55,7 @@ def open_dataset(
         drop_twins=bool(data.get("drop_twins", False)),
         leave_out=data.get("leave_out"),
         validate_on=data.get("validate_on"),
+        rule=LabelRule.of(data),
         complete=complete,
     )
 

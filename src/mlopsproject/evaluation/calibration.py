@@ -200,9 +200,17 @@ def risk_coverage(confidence: NDArray[Any], correct: NDArray[Any]) -> RiskCovera
 
 
 def fit_abstention(
-    confidence: NDArray[Any], correct: NDArray[Any], max_risk: float = 0.10, min_coverage: float = 0.5
+    confidence: NDArray[Any],
+    correct: NDArray[Any],
+    max_risk: float = 0.10,
+    min_coverage: float = 0.5,
+    other: NDArray[Any] | None = None,
+    min_rejection: float = 0.0,
 ) -> AbstainFit:
-    """Find the lowest confidence threshold with a risk of at most `max_risk` and a coverage of `min_coverage` or more.
+    """Find the lowest confidence threshold that answers well, often enough, and not to faces of other classes.
+
+    That is with a risk of at most `max_risk`, a coverage of `min_coverage` or more, and at least `min_rejection` of the
+    `other` pictures below it.
 
     If there is none, the result is the highest threshold with a coverage of `min_coverage` or more, with
     ``attained=False``.
@@ -212,6 +220,8 @@ def fit_abstention(
         correct: bool ``[N]``.
         max_risk: largest error rate among the answered, 0-1.
         min_coverage: smallest answered share, 0-1.
+        other: float ``[M]``, confidence on validation images of classes that the model does not know.
+        min_rejection: smallest share of these that must be uncertain, 0-1.
 
     Raises:
         ValueError: without images.
@@ -219,7 +229,13 @@ def fit_abstention(
     curve = risk_coverage(confidence, correct)
     # Rounding in k/N must not reject a coverage or risk that is met exactly.
     enough = curve.coverage >= min_coverage - 1e-12
-    fits = np.flatnonzero(enough & (curve.risk <= max_risk + 1e-12))
+    good = curve.risk <= max_risk + 1e-12
+    if other is not None and len(other):
+        below = np.searchsorted(np.sort(other), curve.threshold, side="left") / len(other)
+        # The last threshold becomes 0, which rejects nothing.
+        below[-1] = 0.0
+        good &= below >= min_rejection - 1e-12
+    fits = np.flatnonzero(enough & good)
     index = int(fits[-1]) if len(fits) else int(np.argmax(enough))
     everything = index == len(curve.threshold) - 1
     return AbstainFit(

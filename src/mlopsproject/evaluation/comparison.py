@@ -27,6 +27,7 @@ COLUMNS: Final = (
     "classes",
     "data",
     "split",
+    "labels",
     "images",
     "accuracy",
     "accuracy_low",
@@ -54,9 +55,9 @@ COLUMNS: Final = (
     "data_fingerprint",
 )
 #: Rows with equal values in these columns are the same measurement, and a new one replaces the old.
-_KEY: Final = ("bundle", "precision", "data_fingerprint", "split")
+_KEY: Final = ("bundle", "precision", "data_fingerprint", "split", "labels")
 #: Rows with equal values in these columns were measured on the same images and can be in one plot.
-_SAME_IMAGES: Final = ("data_fingerprint", "split", "class_names")
+_SAME_IMAGES: Final = ("data_fingerprint", "split", "labels", "class_names")
 _NUMBERS: Final = ("classes", "accuracy", "latency_ms")
 
 
@@ -81,6 +82,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
         "classes": len(spec.classes),
         "data": metrics["data"]["name"],
         "split": metrics["data"]["split"],
+        "labels": metrics["data"]["labels"],
         "images": metrics["images"],
         "accuracy": _rounded(metrics["accuracy"]),
         "accuracy_low": _rounded(low),
@@ -161,10 +163,11 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[dict[str, st
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
+            # Tables of versions that knew no others hold figures by the given labels.
+            missing = [name for name in columns if name not in (*(reader.fieldnames or []), "labels")]
             if missing:
                 raise DataError(f"{path} is no table of results: it has no column {missing[0]}.", "Move it away.")
-            rows = list(reader)
+            rows = [{**row, "labels": row.get("labels") or "given"} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no table of results ({first_line(error)}).", "Move it away.") from error
     for number, row in enumerate(rows, start=2):

@@ -21,6 +21,7 @@ from mlopsproject.core.errors import BundleError, DataError
 from mlopsproject.core.preprocess import mirrored
 from mlopsproject.evaluation.calibration import reliability_bins, risk_coverage
 from mlopsproject.evaluation.metrics import classification_metrics, jsonable, roc_curves
+from mlopsproject.evaluation.raters import other_class_metrics, rater_metrics
 from mlopsproject.evaluation.robustness import measure_rejection, measure_robustness
 from mlopsproject.evaluation.twins import find_training_twins, twin_rule
 
@@ -94,8 +95,8 @@ def evaluate_bundle(
         `reliability` (bins), `risk_coverage`, `abstention` (at the bundle's threshold), `twins` (counts `exact` and
         `near`, and `rule`, see `evaluation.twins`; ``None`` if the bundle has no hashes) with the headline metrics
         `without_exact_twins` and `without_twins`, `flip_tta` (headline metrics with flip test-time augmentation),
-        `robustness` and `rejection` (see `evaluation.robustness`; ``None`` if skipped), `bundle`, `data`, `versions`,
-        `seconds`, `created_at`.
+        `robustness` and `rejection` (see `evaluation.robustness`; ``None`` if skipped), `raters` and `other_classes`
+        (see `evaluation.raters`; ``None`` without any), `bundle`, `data`, `versions`, `seconds`, `created_at`.
 
     Raises:
         ConfigError: for an unknown split.
@@ -117,6 +118,7 @@ def evaluate_bundle(
         **_without_twins(predictor, dataset, scores, options),
         "flip_tta": _headline(classification_metrics(labels, scores.flip_probabilities, dataset.classes, **options)),
         **_robustness(predictor, dataset, scores, robustness_images, seed, batch_size, progress),
+        **_raters(predictor, dataset, split, scores, batch_size),
         **_provenance(predictor, dataset, split, scores.seconds),
     }
     metrics = dict(jsonable(metrics))
@@ -220,6 +222,19 @@ def _robustness(
     }
 
 
+def _raters(predictor: Predictor, dataset: FaceDataset, split: str, scores: Scores, batch_size: int) -> dict[str, Any]:
+    said = None
+    if dataset.votes is not None:
+        said = rater_metrics(dataset.votes, scores.rows, scores.probabilities, dataset.classes, dataset.rule)
+    held_out = dataset.others if split == "all" else {split: dataset.others.get(split, np.empty(0, np.int64))}
+    rows = np.sort(np.concatenate(list(held_out.values()))) if held_out else np.empty(0, np.int64)
+    other = None
+    if len(rows):
+        confidence = _score(predictor, dataset, rows, batch_size, progress=False).probabilities.max(axis=1)
+        other = other_class_metrics(dataset.named[rows], confidence, predictor.abstain_threshold)
+    return {"raters": said, "other_classes": other}
+
+
 def _without_twins(
     predictor: Predictor, dataset: FaceDataset, scores: Scores, options: dict[str, Any]
 ) -> dict[str, Any]:
@@ -255,7 +270,12 @@ def _provenance(predictor: Predictor, dataset: FaceDataset, split: str, seconds:
             "classes": list(predictor.spec.classes),
             "trained_on": predictor.spec.training_data.get("name", ""),
         },
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "split": split},
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "split": split,
+            "labels": dataset.rule.labels,
+        },
         "versions": versions,
         "seconds": round(seconds, 3),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

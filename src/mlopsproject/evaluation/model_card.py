@@ -79,6 +79,8 @@ def _commands(spec: ModelSpec, metrics: dict[str, Any]) -> list[str]:
     known = [str(spec.training.get(key) or "") for key in ("import_command", "command", "export_command")]
     # The bundle's name cannot be in the card, because it is a hash over the card, too.
     measure = f"uv run invoke evaluate -o bundle=BUNDLE -o data.name={metrics['data']['name']}"
+    if metrics["data"].get("labels", "given") != "given":
+        measure += " -o data.labels=majority"
     return [command for command in known if command] + ([measure] if any(known) else [])
 
 

@@ -16,7 +16,8 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     """
     data, bundle = metrics["data"], metrics["bundle"]
     what = f"{bundle['name'] or 'new bundle'} ({bundle['precision']})"
-    table = Table(title=f"{what} on {data['name']}/{data['split']}, {metrics['images']:,} images")
+    truth = "" if data.get("labels", "given") == "given" else ", by the raters' majority"
+    table = Table(title=f"{what} on {data['name']}/{data['split']}{truth}, {metrics['images']:,} images")
     for column in ("class", "precision", "recall", "F1", "images"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for label, row in metrics["per_class"].items():
@@ -40,6 +41,15 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
         table.add_row(
             "accuracy on corrupted", "", "", _percent(robustness["corrupted_accuracy"]), f"{robustness['images']:,}"
         )
+    if other := metrics.get("other_classes"):
+        for name, found in other["per_class"].items():
+            table.add_row(f"uncertain on {name} faces", "", "", _percent(found["uncertain"]), f"{found['images']:,}")
+    if raters := metrics.get("raters"):
+        table.add_section()
+        table.add_row("raters' first among two likeliest", "", "", _percent(raters["top2"]), f"{raters['images']:,}")
+        table.add_row("agrees with a rater", "", "", _percent(raters["agrees_with_a_rater"]), "")
+        table.add_row("[dim]two raters agree", "", "", _percent(raters["two_raters_agree"]), "")
+        table.add_row("[dim]a rater agrees with the others", "", "", _percent(raters["rater_against_others"]), "")
     for kind, found in (metrics["rejection"] or {}).items():
         table.add_row(f"uncertain on {kind} pictures", "", "", _percent(found["uncertain"]), f"{found['images']:,}")
     return table

@@ -49,6 +49,7 @@ class ExportSettings:
         calibration_images: training pictures that set the int8 ranges.
         max_risk: error rate among answered validation pictures that the abstain threshold aims at.
         min_coverage: share of validation pictures that must still be answered.
+        min_rejection: share of the validation pictures of other classes that must be uncertain.
         bootstrap_samples: of the 95 % intervals.
         robustness_images: test pictures that robustness is measured on; 0 leaves it out.
 
@@ -61,6 +62,7 @@ class ExportSettings:
     calibration_images: int = 512
     max_risk: float = 0.10
     min_coverage: float = 0.5
+    min_rejection: float = 0.0
     bootstrap_samples: int = 1000
     robustness_images: int = 1000
 
@@ -74,6 +76,7 @@ class ExportSettings:
         check_whole("export.robustness_images", self.robustness_images, lowest=0)
         check_number("export.max_risk", self.max_risk, lowest=0, highest=1)
         check_number("export.min_coverage", self.min_coverage, lowest=0, highest=1)
+        check_number("export.min_rejection", self.min_rejection, lowest=0, highest=1)
 
 
 def build_bundle(
@@ -222,20 +225,32 @@ def _calibrate(staging: Path, draft: ModelSpec, dataset: FaceDataset, export: Ex
     """Fit temperature and abstain threshold of each precision on the validation pictures."""
     rows = dataset.splits["validation"]
     labels = dataset.labels[rows]
+    others = dataset.others.get("validation", rows[:0])
     fitted: dict[Precision, PrecisionSpec] = {}
     for precision, entry in draft.precisions.items():
-        logits, _ = _open(staging, draft, precision).logits(dataset.images[rows])
+        predictor = _open(staging, draft, precision)
+        logits, _ = predictor.logits(dataset.images[rows])
         temperature = fit_temperature(logits, labels)
         probabilities = softmax(logits, temperature)
         correct = probabilities.argmax(1) == labels
-        fit = fit_abstention(probabilities.max(1), correct, max_risk=export.max_risk, min_coverage=export.min_coverage)
+        other = softmax(predictor.logits(dataset.images[others])[0], temperature).max(1) if len(others) else None
+        fit = fit_abstention(
+            probabilities.max(1),
+            correct,
+            max_risk=export.max_risk,
+            min_coverage=export.min_coverage,
+            other=other,
+            min_rejection=export.min_rejection,
+        )
+        rejected = float((other < fit.threshold).mean()) if other is not None else 0.0
         if not fit.attained:
             log.warning(
-                "%s: no threshold gets the validation error down to %.0f %%; it is %.1f %% at %.0f %% coverage",
+                "%s: no threshold keeps to max_risk, min_coverage and min_rejection of export; on validation %.1f %% "
+                "of the answers are wrong at %.0f %% coverage, and %.0f %% of other faces are uncertain",
                 precision,
-                100 * export.max_risk,
                 100 * fit.risk,
                 100 * fit.coverage,
+                100 * rejected,
             )
         fitted[precision] = entry.model_copy(update={"temperature": temperature, "abstain_threshold": fit.threshold})
         log.info(

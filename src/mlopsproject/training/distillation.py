@@ -92,7 +92,7 @@ def open_teachers(distill: Mapping[str, Any], classes: Sequence[str], *, store: 
 def prepare_teaching(
     settings: Mapping[str, Any], module: ExpressionModule, dataset: FaceDataset, teachers: Sequence[Bundle]
 ) -> Targets | None:
-    """Seat online teachers beside the network; ask others now.
+    """Seat online teachers beside the network; ask others now, and add what they say to the labels.
 
     Args:
         settings: as composed from `configs/train.yaml`.
@@ -101,7 +101,8 @@ def prepare_teaching(
         teachers: from `open_teachers`.
 
     Returns:
-        What teachers that are not live say, see `soft_targets`.
+        What the training pictures are taught, float32 `[N, K]`, one row per image of the data set; `None` for their
+        labels.
 
     Raises:
         UserError: for a teacher that cannot teach this run.
@@ -109,8 +110,8 @@ def prepare_teaching(
     distill = settings["distill"]
     if distill["online"] and teachers:
         module.teachers = OnlineTeachers(teachers, dataset.classes, module.input_spec)
-        return None
-    return soft_targets(
+        teachers = ()
+    answers = soft_targets(
         teachers,
         settings["data"],
         dataset,
@@ -119,6 +120,20 @@ def prepare_teaching(
         threads=torch.get_num_threads(),
         progress=bool(settings["trainer"]["progress"]),
     )
+    return _blend(dataset, answers, float(distill["weight"]), float(settings["optim"]["label_smoothing"]))
+
+
+def _blend(dataset: FaceDataset, answers: Targets | None, weight: float, smoothing: float) -> Targets | None:
+    """The raters' distribution or the smoothed label of each training picture, mixed with the teachers' answers."""
+    if answers is None and dataset.targets is None:
+        return None
+    rows, count = dataset.splits["train"], len(dataset.classes)
+    hard = np.eye(count, dtype=np.float32)
+    own = dataset.targets[rows] if dataset.targets is not None else hard[dataset.labels[rows]]
+    own = own * (1 - smoothing) + smoothing / count
+    targets = np.zeros((len(dataset.labels), count), np.float32)
+    targets[rows] = own if answers is None else (1 - weight) * own + weight * answers[rows]
+    return targets
 
 
 def soft_targets(

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from mlopsproject.core.spec import InputSpec
 from mlopsproject.data.dataset import FaceDataset
+from mlopsproject.data.votes import LabelRule
 from mlopsproject.training.augment import Augmentation, augment_batch, mixup_batch, scramble
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.hardware import Compute
 from mlopsproject.training.online_distillation import OnlineTeachers
 from mlopsproject.training.optimisation import build_optimiser, build_schedule
 
-#: Pictures, labels and, when teachers were asked, what those say.
+#: What a checkpoint records of the config's `data` group.
+_DATA_RECORD = ("drop_twins", "leave_out", "validate_on", "balance", "per_class", *LabelRule.__dataclass_fields__)
+#: Pictures, labels and, where pictures are taught something else than their label, probabilities of the classes.
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 
 
@@ -41,7 +46,8 @@ class ExpressionModule(pl.LightningModule):
         compile_network: compile the network with `torch.compile`.
         seed: of augmentation and dropout, mixed with epoch and batch so that a resumed run goes on exactly.
         data: name, fingerprint and balance of the training data, kept for the record.
-        teaching: share of the teachers' answers in the loss, 0-1, where batches have them.
+        teaching: share of online teachers' answers in the loss, 0-1.
+        prior: how often each class is taught, for `optim.logit_adjustment`.
         record: other settings that a resumed run must share, by config key, such as `batch_size`.
     """
 
@@ -60,6 +66,7 @@ class ExpressionModule(pl.LightningModule):
         seed: int = 0,
         data: Mapping[str, Any] | None = None,
         teaching: float = 0.0,
+        prior: list[float] | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -74,6 +81,11 @@ class ExpressionModule(pl.LightningModule):
         self.epochs, self.lr, self.optim, self.seed, self.teaching = epochs, lr, dict(optim), seed, teaching
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
+        # Logits of the loss only: what the network itself says is then as if all classes were equally frequent (Menon
+        # et al., "Long-tail learning via logit adjustment", 2021).
+        strength = float(optim.get("logit_adjustment", 0.0))
+        shift = strength * torch.tensor(prior).log() if prior and strength else torch.zeros(len(classes))
+        self.register_buffer("adjustment", shift, persistent=False)
         #: Answer to the very pictures that the network is trained on; set before training, not part of a checkpoint.
         self.teachers: OnlineTeachers | None = None
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
@@ -107,28 +119,25 @@ class ExpressionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one augmented batch."""
-        images, labels, *answers = batch
+        images, labels, *given = batch
         pictures = augment_batch(images.float().div_(255), self.augmentation, calm=self.calm)
         strange = round(self.augmentation.outlier_exposure * len(labels))
         # Batches are shuffled: the first pictures are random ones.
         scrambled, pictures, labels = pictures[:strange], pictures[strange:], labels[strange:]
-        target = self._label_target(labels)
-        taught = answers[0][strange:] if answers else None
+        target = given[0][strange:] if given else smoothed(labels, len(self.hparams["classes"]), self.optim)
         mixes = self.augmentation.mixup_alpha > 0 and not self.calm
         if mixes and float(torch.rand(())) < self.augmentation.mixup_share:
             pictures, partner, share = mixup_batch(pictures, self.augmentation.mixup_alpha)
             target = torch.lerp(target[partner], target, share)
-            taught = torch.lerp(taught[partner], taught, share) if taught is not None else None
         if self.teachers is not None:
             # They are shown what was mixed: an answer to the blend, not a blend of answers.
-            taught = self.teachers.answers(pictures)
-        if taught is not None:
-            target = torch.lerp(target, taught, self.teaching)
+            target = torch.lerp(target, self.teachers.answers(pictures), self.teaching)
         seen = torch.cat([scramble(scrambled), pictures]) if strange else pictures
         every = self.network(self.normalise(seen)).float()
         nothing = torch.full_like(every[:strange], 1 / every.shape[1])
         # Both means over the batch, the scrambled pictures' too, in one.
-        loss = functional.cross_entropy(every, torch.cat([nothing, target]))
+        adjusted = torch.cat([every[:strange], every[strange:] + self.get_buffer("adjustment")])
+        loss = functional.cross_entropy(adjusted, torch.cat([nothing, target]))
         # Summed here and logged once per epoch: Lightning's per-step logging costs more than a small network's step.
         correct = (every[strange:].detach().argmax(1) == labels).sum()
         count = torch.tensor(len(labels), device=loss.device)
@@ -138,11 +147,6 @@ class ExpressionModule(pl.LightningModule):
             # Not at the end of the epoch, where Lightning calls the callbacks before the module.
             self._log_epoch()
         return loss
-
-    def _label_target(self, labels: Tensor) -> Tensor:
-        """Labels as smoothed probabilities, float32 `[N, K]`."""
-        count, smoothing = len(self.hparams["classes"]), float(self.optim["label_smoothing"])
-        return functional.one_hot(labels, count).float().mul_(1 - smoothing).add_(smoothing / count)
 
     def _log_epoch(self) -> None:
         """Log the epoch's training loss and accuracy (on augmented pictures)."""
@@ -168,6 +172,24 @@ class ExpressionModule(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = build_schedule(optimiser, self.optim, steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def class_shares(dataset: FaceDataset) -> NDArray[np.float64]:
+    """How often each class is taught, `[K]`; rows of training pictures count as their votes say, if they have some."""
+    rows, count = dataset.splits["train"], len(dataset.classes)
+    if dataset.targets is not None:
+        sums = dataset.targets[rows].sum(axis=0, dtype=np.float64)
+    else:
+        sums = np.bincount(dataset.labels[rows], minlength=count).astype(np.float64)
+    # A class without pictures must not become infinitely unlikely.
+    sums = np.maximum(sums, 1)
+    return np.asarray(sums / sums.sum())
+
+
+def smoothed(labels: Tensor, classes: int, optim: Mapping[str, Any]) -> Tensor:
+    """Labels, int64 `[N]`, as probabilities with `label_smoothing`, float32 `[N, K]`."""
+    smoothing = float(optim["label_smoothing"])
+    return functional.one_hot(labels, classes).float().mul_(1 - smoothing).add_(smoothing / classes)
 
 
 def build_module(
@@ -196,12 +218,11 @@ def build_module(
         compile_network=compute.compile,
         seed=int(settings["seed"]),
         teaching=float(settings["distill"]["weight"]) if settings["distill"]["teachers"] else 0.0,
+        prior=class_shares(dataset).tolist(),
         data={
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            **{
-                key: settings["data"][key] for key in ("drop_twins", "leave_out", "validate_on", "balance", "per_class")
-            },
+            **{key: settings["data"][key] for key in _DATA_RECORD},
         },
         record={
             "batch_size": settings["batch_size"],

@@ -27,6 +27,7 @@ def check_optim(optim: Mapping[str, Any]) -> None:
     check_number("optim.weight_decay", optim["weight_decay"])
     for key in ("momentum", "warmup", "label_smoothing"):
         check_number(f"optim.{key}", optim[key], highest=1)
+    check_number("optim.logit_adjustment", optim["logit_adjustment"], highest=2)
 
 
 def build_optimiser(network: nn.Module, lr: float, optim: Mapping[str, Any]) -> Optimizer:

@@ -10,6 +10,7 @@ from mlopsproject.core.checks import check_choice, check_flag, check_number, che
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.data.balance import STRATEGIES
 from mlopsproject.data.dataset import part_of
+from mlopsproject.data.votes import LabelRule
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.training.augment import Augmentation
 from mlopsproject.training.bundling import check_shipping
@@ -42,6 +43,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
+    LabelRule.of(data)
     check_flag("data.drop_twins", data["drop_twins"])
     if data["leave_out"] is not None:
         part_of(data["leave_out"])

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlopsproject.core.spec import InputSpec, ModelSpec, PrecisionSpec
+from mlopsproject.data.votes import GIVEN, LabelRule, Votes
 from mlopsproject.evaluation.calibration import softmax
 
 CLASSES = ("happy", "sad", "surprise")
@@ -30,6 +31,10 @@ class MemoryDataset:
     manifest: pa.Table
     fingerprint: str = "f" * 32
     info: dict = field(default_factory=dict)
+    votes: Votes | None = None
+    named: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    others: dict[str, np.ndarray] = field(default_factory=dict)
+    rule: LabelRule = GIVEN
 
 
 class ReadingPredictor:

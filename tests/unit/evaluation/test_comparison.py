@@ -20,7 +20,7 @@ from mlopsproject.evaluation.comparison import (
 
 
 def row(bundle: str = "fast-0123456789ab", accuracy: float = 0.7, **others: Any) -> dict[str, Any]:
-    known = {"bundle": bundle, "precision": "fp32", "classes": 7, "data": "faces", "split": "test"}
+    known = {"bundle": bundle, "precision": "fp32", "classes": 7, "data": "faces", "split": "test", "labels": "given"}
     known |= {"data_fingerprint": "f", "class_names": "a b c d e f g", "command": "uv run invoke train"}
     known |= {
         "accuracy": accuracy,
@@ -94,6 +94,7 @@ def test_rows_without_a_seed_are_left_out_of_the_summary() -> None:
 
 def test_a_figure_shows_only_rows_of_the_same_images_and_classes() -> None:
     rows = [row(), row("b-000000000000"), row(data_fingerprint="g"), row(class_names="x y"), row(split="all")]
+    rows.append(row(labels="majority"))
     assert same_images(rows, rows[0]) == rows[:2]
 
 

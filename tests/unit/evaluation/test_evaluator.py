@@ -36,7 +36,7 @@ def test_writes_what_it_returns_as_plain_json(predictor, faces, tmp_path: Path) 
 
 def test_says_where_the_figures_come_from(predictor, faces, tmp_path: Path) -> None:
     metrics = run(predictor, faces, tmp_path, plots=False)
-    assert metrics["data"] == {"name": "faces", "fingerprint": "f" * 32, "split": "test"}
+    assert metrics["data"] == {"name": "faces", "fingerprint": "f" * 32, "split": "test", "labels": "given"}
     assert metrics["bundle"]["precision"] == "fp32"
     assert metrics["bundle"]["temperature"] == 2.0
     assert "onnxruntime" in metrics["versions"]
