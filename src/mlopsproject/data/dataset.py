@@ -101,7 +101,7 @@ def load_dataset(
     key = CacheKey(info["fingerprint"], size, channels, resize_filter)
     images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
     votes = votes_of(manifest)
-    named = _names(name, manifest, votes, rule)
+    named = label_names(name, manifest, votes, rule)
     labels = _indices(named, chosen)
     targets, taught = _targets(votes, rule, chosen, labels)
     splits, held_out = _splits(manifest, labels, taught, drop_twins, validate_on, rule)
@@ -161,8 +161,18 @@ def in_part(groups: NDArray[np.int64], number: int, count: int) -> NDArray[np.bo
     return np.asarray(parts[members] == number - 1)
 
 
-def _names(name: str, manifest: pa.Table, votes: Votes | None, rule: LabelRule) -> NDArray[np.object_]:
-    """The label of every image by a rule, `[N]`; empty where it has none."""
+def label_names(name: str, manifest: pa.Table, votes: Votes | None, rule: LabelRule) -> NDArray[np.object_]:
+    """The label of every image by a rule, `[N]`; empty where it has none.
+
+    Args:
+        name: of the data set, for the message.
+        manifest: its table.
+        votes: on its images, if there are any.
+        rule: which label counts.
+
+    Raises:
+        DataError: if the rule needs votes, and there are none.
+    """
     given = column(manifest, "label")
     if rule.labels == "given":
         return given

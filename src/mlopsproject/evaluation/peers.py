@@ -25,8 +25,10 @@ from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.preprocess import decode_image
 from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.data.dataset import label_names
 from mlopsproject.data.manifest import column, read_import, read_manifest
 from mlopsproject.data.originals import read_originals
+from mlopsproject.data.votes import LabelRule, votes_of
 from mlopsproject.evaluation import peer_process
 from mlopsproject.evaluation.metrics import classification_metrics
 
@@ -55,6 +57,7 @@ def benchmark_peers(
     data: str,
     root: str,
     split: str,
+    labels: str,
     bundles: Sequence[str],
     store: str,
     precision: str,
@@ -70,6 +73,7 @@ def benchmark_peers(
         data: name of an imported data set.
         root: folder of the data sets.
         split: `train`, `validation`, `test` or `all`.
+        labels: the truth: `given` or the raters' `majority`.
         bundles: names, aliases or folders.
         store: address of the store.
         precision: of the bundles.
@@ -86,6 +90,7 @@ def benchmark_peers(
     Raises:
         UserError: for an invalid config value, or a missing data set or bundle.
     """
+    check_choice("peers.labels", labels, ("given", "majority"))
     _check(split, precision, sides, rounds, timed, timeout)
     ours = [sys.executable]
     runs = {
@@ -94,7 +99,7 @@ def benchmark_peers(
     }
     turns: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-peers-") as scratch:
-        faces = _save_faces(Path(root) / data, split, Path(scratch) / "faces.npz")
+        faces = _save_faces(Path(root) / data, split, Path(scratch) / "faces.npz", labels)
         for number in range(rounds):
             options = {"timed": timed, "score": number == 0, "core": max(os.sched_getaffinity(0))}
             for name, (side, python, arguments) in runs.items():
@@ -104,6 +109,7 @@ def benchmark_peers(
     return {
         "machine": cpu_name(),
         "data": f"{data}, {split}",
+        "truth": "what most raters said" if labels == "majority" else "the given labels",
         "images": len(faces.labels),
         "of them with a twin in the source's training part": int(faces.trained.sum()),
         **{_title(side, turn): _figures(turn, faces) for side, turn in turns.items()},
@@ -120,12 +126,13 @@ def _check(split: str, precision: str, sides: Sequence[str], rounds: int, timed:
     check_number("peers.timeout", timeout, open_ends=True)
 
 
-def _save_faces(folder: Path, split: str, file: Path) -> Faces:
+def _save_faces(folder: Path, split: str, file: Path, labels: str = "given") -> Faces:
     """Save the original pixels of a data set's pictures of the seven classes as `.npz`."""
     manifest, info = read_manifest(folder), read_import(folder)
-    names, splits, groups = (column(manifest, name) for name in ("label", "split", "group"))
-    labels = np.array([SEVEN.index(name) if name in SEVEN else -1 for name in names], np.int64)
-    rows = np.flatnonzero((labels >= 0) & ((splits == split) if split != "all" else True))
+    splits, groups = (column(manifest, name) for name in ("split", "group"))
+    names = label_names(folder.name, manifest, votes_of(manifest), LabelRule(labels))
+    truth = np.array([SEVEN.index(name) if name in SEVEN else -1 for name in names], np.int64)
+    rows = np.flatnonzero((truth >= 0) & ((splits == split) if split != "all" else True))
     if not len(rows):
         raise DataError(f"peers.split={split}: {folder} has no such pictures of {', '.join(SEVEN)}.", "Give `all`.")
     paths = column(manifest, "path")[rows].tolist()
@@ -134,7 +141,7 @@ def _save_faces(folder: Path, split: str, file: Path) -> Faces:
     np.savez(file, **pictures)  # type: ignore[arg-type]  # its flag `allow_pickle` is no picture
     others = np.flatnonzero(column(manifest, "source_split") == "train")
     trained = np.isin(groups[rows], groups[np.setdiff1d(others, rows)])
-    return Faces(labels[rows], trained)
+    return Faces(truth[rows], trained)
 
 
 def _path(bundle: str, store: str) -> str:

@@ -90,6 +90,7 @@ def measure(root: Path, fer: dict[str, Any], **changed: Any) -> dict[str, Any]:
         "data": "faces",
         "root": str(root),
         "split": "test",
+        "labels": "given",
         "bundles": [],
         "store": "models",
         "precision": "int8",
