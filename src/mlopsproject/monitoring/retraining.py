@@ -46,6 +46,7 @@ from mlopsproject.monitoring.retraining_settings import (
     no_reason,
     old_data,
     recipe,
+    truth,
 )
 from mlopsproject.monitoring.tracking import log_comparison
 from mlopsproject.overrides import quoted
@@ -158,7 +159,8 @@ class Retraining:
         info = read_import(self._old)
         options = dict(info["options"])
         own = options.pop("own_classes")
-        options.pop("label_map", None)  # each data set is read with its own
+        for key in ("label_map", "votes", "votes_map"):
+            options.pop(key, None)  # each data set is read with its own
         # Depends only on the merged data, so that other retrainings reuse the data set.
         digits = _hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
         name = f"{self._old.name}-{self._new.name}-{digits}"
@@ -197,7 +199,7 @@ class Retraining:
         uri, threads = self._settings["store"]["uri"], self._settings["threads"]
         candidate = self._result_of("train")["candidate"]
         production, other = (Predictor.load(name, store=uri, threads=threads) for name in (self.production, candidate))
-        data = {"name": self._result_of("merge")["data"], "root": self._root}
+        data = {"name": self._result_of("merge")["data"], "root": self._root, **truth(self._recipe)}
         comparison = compare_models(production, other, data, self._new.name, self._gate)
         write_comparison(comparison, self.folder)
         log_comparison(self._settings["wandb"], comparison, self.folder)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlopsproject.config import load_config
+from mlopsproject.config import load_config, values
 from mlopsproject.core.checks import check_choice, check_flag, check_text, check_whole
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.schemas import DriftReport
 from mlopsproject.core.spec import ModelSpec
 from mlopsproject.core.store import Store
 from mlopsproject.data.manifest import read_import
+from mlopsproject.data.votes import LabelRule
 from mlopsproject.evaluation.tracking import check_wandb
 from mlopsproject.monitoring.comparison import Comparison
 
@@ -73,8 +74,21 @@ def recipe(settings: Mapping[str, Any], production: ModelSpec) -> list[str]:
             )
         wanted["experiment"] = _RENAMED.get(trained_by["name"], trained_by["name"])
     found = [f"{key}={value}" for key, value in wanted.items() if value is not None]
-    load_config("train", found)
+    if load_config("train", found)["data"]["labels"] != "given":
+        # New faces have the label that somebody gave them, and rarely votes.
+        found.append("data.without_votes=given")
     return found
+
+
+def truth(recipe: list[str]) -> dict[str, Any]:
+    """The labels that models are compared by, as keys of a `data` group: those that the candidate is trained on.
+
+    Args:
+        recipe: overrides of `configs/train.yaml`.
+    """
+    data = values(load_config("train", recipe))["data"]
+    rule = asdict(LabelRule.of(data))
+    return rule if rule["labels"] == "given" else rule | {"labels": "majority"}
 
 
 def old_data(settings: Mapping[str, Any], production: ModelSpec) -> str:
