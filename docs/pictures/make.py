@@ -37,6 +37,11 @@ PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
     "frontend": show_frontend,
     "monitoring": show_monitoring,
 }
+#: Plots of real faces, which the project does not ship; drawn when they are asked for.
+PLOTS: Final[dict[str, Callable[[Path, Path], None]]] = {
+    "raters_disagreement": show_disagreement,
+    "raters_gains": show_two_truths,
+}
 
 
 def main() -> int:
@@ -45,16 +50,19 @@ def main() -> int:
     Returns:
         Exit code.
     """
+    every = PICTURES | PLOTS
     parser = argparse.ArgumentParser(description="Make pictures of the documentation.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; all by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(every)}; by default {', '.join(PICTURES)}"
+    )
     names = parser.parse_args().names
-    if unknown := set(names) - set(PICTURES):
-        parser.error(f"no picture {', '.join(sorted(unknown))}; known: {', '.join(PICTURES)}")
+    if unknown := set(names) - set(every):
+        parser.error(f"no picture {', '.join(sorted(unknown))}; known: {', '.join(every)}")
     for name in names or PICTURES:
         with tempfile.TemporaryDirectory() as folder:
             target = IMAGES / f"{name}.png"
             drawn = Path(folder) / "picture.png"
-            PICTURES[name](drawn, Path(folder))
+            every[name](drawn, Path(folder))
             size = _save_small(drawn, target)
         sys.stdout.write(f"docs/images/{target.name}: {size // 1000} kB\n")
     return 0

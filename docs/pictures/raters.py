@@ -95,4 +95,6 @@ def _metrics(bundle: str, data: str, split: str, labels: str) -> dict[str, Any]:
         complete=False,
     )
     with tempfile.TemporaryDirectory() as folder:
-        return evaluate_bundle(predictor, dataset, split, Path(folder), bootstrap_samples=0, plots=False, progress=False)
+        return evaluate_bundle(
+            predictor, dataset, split, Path(folder), bootstrap_samples=0, plots=False, progress=False
+        )
