@@ -1,4 +1,4 @@
-"""Plots of what raters say of FER2013 and how the bundles fare by either truth; needs the data sets ferplus and press."""
+"""Plots of what raters say of FER2013 and how bundles fare by either truth; of the data sets ferplus and press."""
 
 from __future__ import annotations
 
