@@ -101,8 +101,8 @@ def load_dataset(
     key = CacheKey(info["fingerprint"], size, channels, resize_filter)
     images = cached_images(folder, info, manifest, key, workers=workers, progress=progress)
     votes = votes_of(manifest)
-    named = label_names(name, manifest, votes, rule)
-    labels = _indices(named, chosen)
+    code, names = label_codes(name, manifest, votes, rule)
+    labels = np.array([chosen.index(each) if each in chosen else -1 for each in names], np.int64)[code]
     targets, taught = _targets(votes, rule, chosen, labels)
     splits, held_out = _splits(manifest, labels, taught, drop_twins, validate_on, rule)
     if leave_out is not None:
@@ -125,10 +125,22 @@ def load_dataset(
         },
     }
     info = {**info, "loaded": loaded}
-    is_other = (labels < 0) & ~np.isin(named.astype("U"), ["", *NO_CLASS])
+    is_other = np.array([each not in ("", *NO_CLASS, *chosen) for each in names], np.bool_)[code]
     others = {split: np.flatnonzero(inside & is_other) for split, inside in held_out.items()}
     return FaceDataset(
-        name, chosen, images, taught, splits, manifest, info["fingerprint"], info, targets, votes, named, others, rule
+        name,
+        chosen,
+        images,
+        taught,
+        splits,
+        manifest,
+        info["fingerprint"],
+        info,
+        targets=targets,
+        votes=votes,
+        named=names[code],
+        others=others,
+        rule=rule,
     )
 
 
@@ -161,8 +173,10 @@ def in_part(groups: NDArray[np.int64], number: int, count: int) -> NDArray[np.bo
     return np.asarray(parts[members] == number - 1)
 
 
-def label_names(name: str, manifest: pa.Table, votes: Votes | None, rule: LabelRule) -> NDArray[np.object_]:
-    """The label of every image by a rule, `[N]`; empty where it has none.
+def label_codes(
+    name: str, manifest: pa.Table, votes: Votes | None, rule: LabelRule
+) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """The label of every image by a rule.
 
     Args:
         name: of the data set, for the message.
@@ -170,24 +184,26 @@ def label_names(name: str, manifest: pa.Table, votes: Votes | None, rule: LabelR
         votes: on its images, if there are any.
         rule: which label counts.
 
+    Returns:
+        int64 `[N]` indices into the labels' names, of which one is empty: that of images without a label.
+
     Raises:
         DataError: if the rule needs votes, and there are none.
     """
-    given = column(manifest, "label")
-    if rule.labels == "given":
-        return given
-    if votes is None:
-        raise DataError(
-            f"Data set {name!r} has no votes, which data.labels={rule.labels} needs.",
-            f"Import it with votes=FILE.csv, or use data.labels=given: {job_command('import-data', 'votes=FILE.csv')}",
-        )
-    said = np.array([*votes.names, ""], object)[votes.majority(rule)]
-    return np.where(votes.voted, said, given if rule.without_votes == "given" else "")
-
-
-def _indices(names: NDArray[np.object_], chosen: Sequence[str]) -> NDArray[np.int64]:
-    index = {name: position for position, name in enumerate(chosen)}
-    return np.array([index.get(name, -1) for name in names], np.int64)
+    code, names = codes(manifest, "label")
+    if rule.labels != "given":
+        if votes is None:
+            again = job_command("import-data", "votes=FILE.csv")
+            raise DataError(
+                f"Data set {name!r} has no votes, which data.labels={rule.labels} needs.",
+                f"Import it with votes=FILE.csv, or use data.labels=given: {again}",
+            )
+        none = len(votes.names)
+        own = code + none + 1 if rule.without_votes == "given" else none
+        majority = votes.majority(rule)
+        code = np.where(votes.voted, np.where(majority < 0, none, majority), own)
+        names = [*votes.names, "", *names]
+    return code, np.array(names, object)
 
 
 def _targets(

@@ -28,7 +28,8 @@ from mlopsproject.data.placing import check_place, install_dataset, restore_repl
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.staging import EXCLUDED, Staging, disk_full
-from mlopsproject.data.votes import VotesFile, read_votes, vote_facts
+from mlopsproject.data.votes import vote_facts
+from mlopsproject.data.votes_file import VotesFile, read_votes
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def import_dataset(
         resize_filter: Pillow's filter by name.
         label_map: labels of the source and what to read them as: one of `classes`, or ``None`` to leave their pictures
             out, as in ``{"smirk": "happy", "contempt": None}``; as YAML, too.
-        votes: a CSV of what several raters said of each picture, see `votes.read_votes`.
+        votes: a CSV of what several raters said of each picture, see `votes_file.read_votes`.
         votes_map: columns of it and what to count them as: a class, or ``None`` to leave them out.
         max_files: files and CSV rows that the source may hold, with the folders of an archive.
         max_file_mb: megabytes that one file of an archive may unpack to.

@@ -25,7 +25,7 @@ from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.preprocess import decode_image
 from mlopsproject.core.resolve import resolve_bundle
-from mlopsproject.data.dataset import label_names
+from mlopsproject.data.dataset import label_codes
 from mlopsproject.data.manifest import column, read_import, read_manifest
 from mlopsproject.data.originals import read_originals
 from mlopsproject.data.votes import LabelRule, votes_of
@@ -130,8 +130,8 @@ def _save_faces(folder: Path, split: str, file: Path, labels: str = "given") -> 
     """Save the original pixels of a data set's pictures of the seven classes as `.npz`."""
     manifest, info = read_manifest(folder), read_import(folder)
     splits, groups = (column(manifest, name) for name in ("split", "group"))
-    names = label_names(folder.name, manifest, votes_of(manifest), LabelRule(labels))
-    truth = np.array([SEVEN.index(name) if name in SEVEN else -1 for name in names], np.int64)
+    code, names = label_codes(folder.name, manifest, votes_of(manifest), LabelRule(labels))
+    truth = np.array([SEVEN.index(name) if name in SEVEN else -1 for name in names], np.int64)[code]
     rows = np.flatnonzero((truth >= 0) & ((splits == split) if split != "all" else True))
     if not len(rows):
         raise DataError(f"peers.split={split}: {folder} has no such pictures of {', '.join(SEVEN)}.", "Give `all`.")

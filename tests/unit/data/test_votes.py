@@ -16,7 +16,8 @@ from mlopsproject.data.dataset import load_dataset
 from mlopsproject.data.importer import import_dataset
 from mlopsproject.data.labelling import Labels
 from mlopsproject.data.manifest import read_manifest
-from mlopsproject.data.votes import LabelRule, Votes, read_votes, votes_of
+from mlopsproject.data.votes import LabelRule, Votes, votes_of
+from mlopsproject.data.votes_file import read_votes
 
 HEAD = "file,neutral,happiness,sadness,anger,unknown,NF\n"
 NAMES = ("happy", "sad", "neutral", "unknown")
