@@ -40,7 +40,7 @@ JOBS: Final = {
         "export",
         "train",
         "make a bundle from a checkpoint of an earlier run",
-        "checkpoint=runs/train/2026-11-28_10-00-00/checkpoints/best.ckpt",
+        "checkpoint=latest",
     ),
     "evaluate": Job(
         "evaluate",

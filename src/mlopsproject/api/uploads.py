@@ -77,16 +77,13 @@ class _Parser(MultiPartParser):
         part = self._current_part
         disposition = part.content_disposition or b""
         if extended := _EXTENDED_NAME.search(disposition):
-            name = unquote_to_bytes(extended[2]).decode(_charset(extended[1]), "replace")
+            charset = "latin-1" if extended[1].lower() == b"iso-8859-1" else "utf-8"
+            name = unquote_to_bytes(extended[2]).decode(charset, "replace")
             disposition = disposition.replace(extended[0], b'; filename="%b"' % name.replace('"', "%22").encode())
         elif b"filename=" not in disposition.lower() and _says_image(part.item_headers):
             disposition += b'; filename=""'
         part.content_disposition = disposition
         super().on_headers_finished()
-
-
-def _charset(name: bytes) -> str:
-    return "latin-1" if name.lower() == b"iso-8859-1" else "utf-8"
 
 
 def _says_image(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -196,7 +196,7 @@ def label_codes(
             again = job_command("import-data", "votes=FILE.csv")
             raise DataError(
                 f"Data set {name!r} has no votes, which data.labels={rule.labels} needs.",
-                f"Import it with votes=FILE.csv, or use data.labels=given: {again}",
+                f"Use data.labels=given, or import it with its votes: {again}",
             )
         none = len(votes.names)
         own = code + none + 1 if rule.without_votes == "given" else none

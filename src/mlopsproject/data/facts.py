@@ -17,7 +17,7 @@ from mlopsproject.data.cache import CacheKey
 from mlopsproject.data.manifest import EXCLUDED_FILE, codes, column, read_import, read_manifest
 from mlopsproject.data.rebuild import cached_images
 from mlopsproject.data.splits import SPLITS
-from mlopsproject.data.votes import LabelRule, vote_facts, votes_of
+from mlopsproject.data.votes import rater_facts
 
 #: Share of images that an ordinary random split trains on.
 _RANDOM_TRAIN_SHARE: Final = 0.8
@@ -68,7 +68,7 @@ def dataset_facts(name: str, root: Path = Path("data"), *, sample: int = 50_000,
           `modes`: `{Pillow mode: images}`.
         - `statistics`: for `brightness`, `contrast`, `sharpness` `{mean, std, percentiles: {1, 5, 25, 50, 75, 95, 99},
           histogram: {edges, counts}}`; `statistics_images`: how many were measured.
-        - `raters`: what several raters said, see `_raters`; ``None`` without votes.
+        - `raters`: what several raters said, see `votes.rater_facts`; ``None`` without votes.
         - `suspects`: for each kind in `SUSPECT_LIMITS` `{count, rows}`: among the measured images, worst first.
 
     Raises:
@@ -94,7 +94,7 @@ def dataset_facts(name: str, root: Path = Path("data"), *, sample: int = 50_000,
         "duplicates": _duplicates(info, exact, group),
         "largest_group": _largest_group(group, labels, label_names),
         "conflicts": {**info["conflicts"], **_conflicts(exact, labels, label_names)},
-        "raters": _raters(manifest),
+        "raters": rater_facts(manifest, examples=_EXAMPLES),
         "leakage": _leakage(manifest, exact, group),
         **_shapes(manifest),
         **_appearance(dataset_images(name, root), sample, seed),
@@ -182,52 +182,6 @@ def _conflicts(exact: Indices, labels: Indices, label_names: list[str]) -> dict[
     return {
         "pairs": [{"classes": list(classes), "groups": number} for classes, number in pairs.most_common()],
         "examples": [_members(exact, number) for number in groups[count > 1][:_EXAMPLES]],
-    }
-
-
-def _raters(manifest: pa.Table) -> dict[str, Any] | None:
-    """How far raters agree, by the usual rule (`votes.LabelRule`); rows are row indices of the manifest.
-
-    Returns:
-        `images` with votes, `without`, `votes` (median per image), `majority` (images with one), `given_is_majority`
-        (of these, whose own label it is), `names` (what was voted for), `entropy`: `{edges, counts, median}` of the
-        images' distributions in bits, `confusion`: `{given label: {majority, or "no majority": images}}`, `classes`:
-        `{majority: {images, share}}`, where `share` is the mean share of the votes that it has, and `quarrels`: rows of
-        the 24 images with the highest entropy. ``None`` without votes.
-    """
-    votes, rule = votes_of(manifest), LabelRule()
-    facts = vote_facts(manifest)
-    if votes is None or facts is None:
-        return None
-    majority, given = votes.majority(rule), column(manifest, "label")
-    said = np.array([*votes.names, "no majority"], object)[majority]
-    total = votes.counts.sum(axis=1)
-    shares = votes.counts / np.maximum(total, 1)[:, None]
-    entropy = -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1)
-    counts, edges = np.histogram(entropy[votes.voted], bins=_BINS, range=(0.0, float(np.log2(max(2, shares.shape[1])))))
-    confusion: dict[str, dict[str, int]] = {}
-    for own, name in zip(given[votes.voted], said[votes.voted], strict=True):
-        row = confusion.setdefault(str(own), {})
-        row[str(name)] = row.get(str(name), 0) + 1
-    classes = {
-        str(name): {
-            "images": int((said == name).sum()),
-            "share": float(shares[said == name, votes.names.index(name)].mean()),
-        }
-        for name in votes.names
-        if (said == name).any()
-    }
-    worst = np.argsort(-np.where(votes.voted, entropy, -1), kind="stable")[:_EXAMPLES]
-    return {
-        **facts,
-        "entropy": {
-            "edges": edges.tolist(),
-            "counts": counts.tolist(),
-            "median": float(np.median(entropy[votes.voted])),
-        },
-        "confusion": dict(sorted(confusion.items())),
-        "classes": dict(sorted(classes.items())),
-        "quarrels": worst[votes.voted[worst]].tolist(),
     }
 
 

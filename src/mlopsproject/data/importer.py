@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mlopsproject.core.errors import ConfigError, DataError
 from mlopsproject.core.files import is_disk_full
 from mlopsproject.core.picture_limits import MAX_PIXELS
@@ -21,14 +23,14 @@ from mlopsproject.data.examine import ExamineOptions
 from mlopsproject.data.import_options import check_name, check_options
 from mlopsproject.data.labelling import mapping_of, read_labels
 from mlopsproject.data.limits import USUAL_LIMITS, Limits
-from mlopsproject.data.manifest import FORMAT, fingerprint
+from mlopsproject.data.manifest import FORMAT, column, fingerprint
 from mlopsproject.data.merging import MergedSource
 from mlopsproject.data.pipeline import chunk_sizes, examine_all, worker_count
 from mlopsproject.data.placing import check_place, install_dataset, restore_replaced, work_folder
 from mlopsproject.data.progress import progress_bar
 from mlopsproject.data.sources import Scan, Source, open_source
 from mlopsproject.data.staging import EXCLUDED, Staging, disk_full
-from mlopsproject.data.votes import vote_facts
+from mlopsproject.data.votes import vote_facts, votes_of
 from mlopsproject.data.votes_file import VotesFile, read_votes
 
 logger = logging.getLogger(__name__)
@@ -127,6 +129,8 @@ def import_dataset(
     opened = open_source(source, labels, limits)
     check_place(folder, opened.location)
     reading = {str(key): target for key, target in mapping_of(votes_map, "votes_map").items()}
+    if reading and votes is None:
+        raise ConfigError("votes_map= says how votes= is read, which is not given.", "Give votes=FILE.csv, too.")
     voted = read_votes(votes, labels, reading) if votes is not None else None
     voting = {"votes": votes, "votes_map": reading} if votes is not None else {}
     scan = opened.scan()
@@ -148,7 +152,7 @@ def import_dataset(
             "rows": staging.rows,
             "fingerprint": fingerprint(manifest),
             **facts,
-            "votes": vote_facts(manifest, voted.left_out if voted else ()),
+            "votes": _vote_facts(manifest, voted),
             "seconds": round(time.monotonic() - started, 1),
         }
         install_dataset(staging, manifest, info, folder)
@@ -168,6 +172,11 @@ def _votes(source: Source, file: VotesFile | None) -> dict[str, str]:
             raise ConfigError("votes= is not possible with merged data sets.", "Give it when each is imported.")
         return source.kept_votes()
     return file.by_path([item.path for item in source.items(read=False)]) if file is not None else {}
+
+
+def _vote_facts(manifest: pa.Table, file: VotesFile | None) -> dict[str, Any] | None:
+    votes = votes_of(manifest)
+    return None if votes is None else vote_facts(votes, column(manifest, "label"), file.left_out if file else ())
 
 
 def _examine_source(

@@ -7,6 +7,8 @@ Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distrib
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +24,7 @@ from mlopsproject.data.manifest import codes, column
 LABELS: Final = ("given", "majority", "votes")
 OTHER_VOTES: Final = ("uniform", "drop")
 WITHOUT_VOTES: Final = ("drop", "given")
+_BINS: Final = 40
 #: What raters may say besides a class, with its spellings.
 NO_CLASS: Final = {"unknown": ("unknown", "unsure"), "not_face": ("nf", "not_face", "no_face", "not_a_face")}
 
@@ -131,23 +134,21 @@ def votes_of(manifest: pa.Table) -> Votes | None:
     return Votes(names, different[code])
 
 
-def vote_facts(manifest: pa.Table, left_out: Sequence[str] = ()) -> dict[str, Any] | None:
-    """What an import tells of the votes; `None` if there are none.
+def vote_facts(votes: Votes, given: NDArray[np.object_], left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """What an import tells of the votes.
 
     Args:
-        manifest: of the data set.
+        votes: on the pictures.
+        given: `[N]`, the labels that the source came with.
         left_out: columns of the table that are no class.
 
     Returns:
         `names` (what was voted for), `left_out`, `images` with votes, `without`, `votes` (the median of an image's),
         `majority` (images with one, by the usual rule) and `given_is_majority` (of these, whose own label it is).
     """
-    votes = votes_of(manifest)
-    if votes is None:
-        return None
     majority = votes.majority(LabelRule())
     clear = majority >= 0
-    said = np.array([*votes.names, ""], object)[majority]
+    said = np.array(votes.names, object)[majority[clear]]
     return {
         "names": list(votes.names),
         "left_out": list(left_out),
@@ -155,5 +156,44 @@ def vote_facts(manifest: pa.Table, left_out: Sequence[str] = ()) -> dict[str, An
         "without": int((~votes.voted).sum()),
         "votes": float(np.median(votes.counts.sum(axis=1)[votes.voted])),
         "majority": int(clear.sum()),
-        "given_is_majority": int((said == column(manifest, "label"))[clear].sum()),
+        "given_is_majority": int((said == given[clear]).sum()),
+    }
+
+
+def rater_facts(manifest: pa.Table, *, examples: int) -> dict[str, Any] | None:
+    """How far raters agree, by the usual rule (`LabelRule`); rows are row indices of the manifest.
+
+    Returns:
+        All of `vote_facts`; `entropy`: `{edges, counts, median}` of the images' distributions in bits, `confusion`:
+        `{given label: {majority, or "no majority": images}}`, `classes`: `{majority: {images, share}}`, where `share`
+        is the mean share of the votes that it has, and `quarrels`: rows of the images with the highest entropy, at most
+        `examples`. ``None`` without votes.
+    """
+    votes, given = votes_of(manifest), column(manifest, "label")
+    if votes is None:
+        return None
+    said = np.array([*votes.names, "no majority"], object)[votes.majority(LabelRule())]
+    shares = votes.counts / np.maximum(votes.counts.sum(axis=1), 1)[:, None]
+    entropy = -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1)
+    counts, edges = np.histogram(entropy[votes.voted], bins=_BINS, range=(0.0, math.log2(max(2, len(votes.names)))))
+    pairs = Counter(zip(given[votes.voted].tolist(), said[votes.voted].tolist(), strict=True))
+    confusion: dict[str, dict[str, int]] = {own: {} for own, _ in sorted(pairs)}
+    for (own, name), images in pairs.items():
+        confusion[own][name] = images
+    classes = {
+        name: {"images": int((said == name).sum()), "share": float(shares[said == name, place].mean())}
+        for name, place in sorted((name, place) for place, name in enumerate(votes.names))
+        if (said == name).any()
+    }
+    worst = np.argsort(-np.where(votes.voted, entropy, -1), kind="stable")[:examples]
+    return {
+        **vote_facts(votes, given),
+        "entropy": {
+            "edges": edges.tolist(),
+            "counts": counts.tolist(),
+            "median": float(np.median(entropy[votes.voted])),
+        },
+        "confusion": confusion,
+        "classes": classes,
+        "quarrels": worst[votes.voted[worst]].tolist(),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,7 @@ def two_raters_agree(counts: NDArray[np.int64]) -> float | None:
     Args:
         counts: int64 `[N, V]`, votes per picture.
     """
-    total = counts.sum(axis=1)
-    shared = total > 1
-    if not shared.any():
-        return None
-    pairs = (counts * (counts - 1)).sum(axis=1)[shared] / (total * (total - 1))[shared]
-    return float(pairs.mean())
+    return _mean_over_raters(counts, lambda votes, choice: (votes[:, choice] - 1) / (votes.sum(axis=1) - 1))
 
 
 def rater_against_others(counts: NDArray[np.int64]) -> float | None:
@@ -38,21 +33,26 @@ def rater_against_others(counts: NDArray[np.int64]) -> float | None:
     Args:
         counts: int64 `[N, V]`, votes per picture.
     """
-    total = counts.sum(axis=1)
-    shared = total > 1
-    if not shared.any():
-        return None
-    found = np.zeros(int(shared.sum()))
-    votes = counts[shared]
-    for choice in range(votes.shape[1]):
+
+    def agrees(votes: NDArray[np.int64], choice: int) -> FloatArray:
         others = votes.copy()
         others[:, choice] -= 1
         most = others.max(axis=1)
-        tied = (others == most[:, None]).sum(axis=1)
-        agrees = np.where(others[:, choice] == most, 1 / tied, 0.0)
-        # As many raters as chose it are in this place.
-        found += votes[:, choice] * agrees
-    return float((found / total[shared]).mean())
+        return np.where(others[:, choice] == most, 1 / (others == most[:, None]).sum(axis=1), 0.0)
+
+    return _mean_over_raters(counts, agrees)
+
+
+def _mean_over_raters(
+    counts: NDArray[np.int64], agrees: Callable[[NDArray[np.int64], int], FloatArray]
+) -> float | None:
+    """Mean over pictures of several raters, and over their raters, of how far one who made a choice agrees."""
+    votes = counts[counts.sum(axis=1) > 1]
+    if not len(votes):
+        return None
+    # As many raters as made a choice are in its place.
+    found = np.stack([votes[:, choice] * agrees(votes, choice) for choice in range(votes.shape[1])], axis=1)
+    return float((found.sum(axis=1) / votes.sum(axis=1)).mean())
 
 
 def rater_metrics(

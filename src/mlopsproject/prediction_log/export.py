@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from mlopsproject.core.errors import ConfigError, DataError
@@ -101,8 +101,7 @@ def _chunks(
     """The rows with their newest label, the oldest first; shows how many of the `total` have been taken."""
     query = select(predictions, latest_label().label("feedback")).where(condition)
     query = query.order_by(predictions.c.created_at, predictions.c.prediction_id)
-    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=Console(stderr=True), disable=not progress) as shown:
+    with Progress(console=Console(stderr=True), disable=not progress) as shown:
         task = shown.add_task("Exporting", total=total)
         for chunk in connection.execution_options(yield_per=_CHUNK).execute(query).partitions():
             yield chunk

@@ -233,7 +233,10 @@ def test_what_several_raters_said_decides_what_is_trained_and_measured(faces: Pa
 
 def test_a_data_set_without_votes_says_so(faces: Path) -> None:
     folder = import_dataset(faces, "plain", root=faces.parent / "data", progress=False).folder
-    with pytest.raises(DataError, match=r"'plain' has no votes, which data.labels=votes needs\. Import it with votes="):
+    with pytest.raises(
+        DataError,
+        match=r"'plain' has no votes, which data.labels=votes needs\. Use data.labels=given, or import it with",
+    ):
         load_dataset("plain", root=folder.parent, classes=["happy", "sad"], rule=LabelRule(labels="votes"))
 
 
@@ -259,3 +262,8 @@ def test_the_table_of_ferplus_stands_for_the_rows_of_fer2013(tmp_path: Path) -> 
     assert manifest["votes"].to_pylist() == ['{"neutral":1,"happy":9}', "", '{"sad":8,"angry":2}']
     with pytest.raises(DataError, match="its 1 lines would be those of FER2013's CSV, but the source has 3"):
         import_dataset(source, "short", votes=table(tmp_path, head + body.splitlines()[0] + "\n"), **options)
+
+
+def test_a_map_of_votes_without_votes_is_no_slip(faces: Path) -> None:
+    with pytest.raises(ConfigError, match=r"votes_map= says how votes= is read, which is not given"):
+        import_dataset(faces, "plain", root=faces.parent / "data", votes_map={"smirk": "happy"}, progress=False)
