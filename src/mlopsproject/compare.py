@@ -61,7 +61,7 @@ def compare(config: DictConfig, output: Path) -> list[dict[str, Any]]:
         merged = merge_rows(merged, rows[-1:])
         write_rows(merged, results)
     for row in {row["class_names"]: row for row in rows}.values():
-        truth = "" if row["labels"] == "given" else f"_{row['labels']}"
+        truth = "" if row["labels"] == "given" else f"_{row['labels'].replace(' ', '_')}"
         figure = results.with_name(f"{results.stem}_{row['data']}{truth}_{row['classes']}.png")
         plot_comparison(same_images(merged, row), published, figure, classes=int(row["classes"]))
     console = Console()

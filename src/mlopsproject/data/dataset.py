@@ -35,7 +35,7 @@ class FaceDataset:
         manifest: the manifest's table, `N` rows.
         targets: the raters' distribution of the training pictures, float32 `[N, K]`, with `data.labels=votes`.
         votes: of the raters, if there are any.
-        named: label of every image by the rule, `[N]`, whatever classes are chosen; empty where it has none.
+        label_names: label of every image by the rule, `[N]`, whatever classes are chosen; empty where it has none.
         others: rows of validation and test whose label is another class, by split.
         rule: that the labels follow.
         fingerprint: of the manifest.
@@ -52,7 +52,7 @@ class FaceDataset:
     info: dict[str, Any] = field(repr=False)
     targets: NDArray[np.float32] | None = field(default=None, repr=False)
     votes: Votes | None = field(default=None, repr=False)
-    named: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object), repr=False)
+    label_names: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object), repr=False)
     others: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
     rule: LabelRule = GIVEN
 
@@ -138,7 +138,7 @@ def load_dataset(
         info,
         targets=targets,
         votes=votes,
-        named=names[code],
+        label_names=names[code],
         others=others,
         rule=rule,
     )

@@ -60,6 +60,11 @@ class LabelRule:
         check_choice("data.other_votes", self.other_votes, OTHER_VOTES)
         check_choice("data.without_votes", self.without_votes, WITHOUT_VOTES)
 
+    def changed(self) -> dict[str, Any]:
+        """What a measurement by this rule needs besides `labels`: the keys that differ from their defaults."""
+        keys = ("min_votes", "majority", "without_votes")
+        return {key: getattr(self, key) for key in keys if getattr(self, key) != self.__dataclass_fields__[key].default}
+
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> LabelRule:
         """The rule of a config's `data` group, or of an older record that lacks some of the keys."""

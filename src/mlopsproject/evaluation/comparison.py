@@ -17,6 +17,7 @@ from mlopsproject.core.errors import DataError, first_line
 from mlopsproject.core.files import atomic_file
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.predictor import Predictor
+from mlopsproject.data.votes import LabelRule
 from mlopsproject.evaluation.style import BLUE, GREEN, INK, MUTED, ORANGE, figure
 
 #: Columns of a table of results, in order. Shares are 0-1, latency is in ms on one core of `machine`, training time in
@@ -74,6 +75,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
     """
     spec, training, robustness = predictor.spec, predictor.spec.training, metrics["robustness"] or {}
     low, high = metrics.get("intervals_95", {}).get("accuracy") or (None, None)
+    rule = LabelRule.of(metrics["data"])
     size = predictor.bundle.model_file(predictor.precision).stat().st_size
     seconds = training.get("seconds")
     return {
@@ -82,7 +84,7 @@ def result_row(predictor: Predictor, metrics: Mapping[str, Any], latency_ms: flo
         "classes": len(spec.classes),
         "data": metrics["data"]["name"],
         "split": metrics["data"]["split"],
-        "labels": metrics["data"]["labels"],
+        "labels": " ".join([rule.labels, *(f"{key}={value}" for key, value in rule.changed().items())]),
         "images": metrics["images"],
         "accuracy": _rounded(metrics["accuracy"]),
         "accuracy_low": _rounded(low),

@@ -231,7 +231,7 @@ def _raters(predictor: Predictor, dataset: FaceDataset, split: str, scores: Scor
     other = None
     if len(rows):
         confidence = _score(predictor, dataset, rows, batch_size, progress=False).probabilities.max(axis=1)
-        other = other_class_metrics(dataset.named[rows], confidence, predictor.abstain_threshold)
+        other = other_class_metrics(dataset.label_names[rows], confidence, predictor.abstain_threshold)
     return {"raters": said, "other_classes": other}
 
 
@@ -275,6 +275,7 @@ def _provenance(predictor: Predictor, dataset: FaceDataset, split: str, seconds:
             "fingerprint": dataset.fingerprint,
             "split": split,
             "labels": dataset.rule.labels,
+            **dataset.rule.changed(),
         },
         "versions": versions,
         "seconds": round(seconds, 3),

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlopsproject.core.errors import BundleError
 from mlopsproject.core.spec import ModelSpec
+from mlopsproject.data.votes import LabelRule
 from mlopsproject.evaluation.pages import environment, number
 from mlopsproject.evaluation.report import top_confusions
 
@@ -79,8 +80,10 @@ def _commands(spec: ModelSpec, metrics: dict[str, Any]) -> list[str]:
     known = [str(spec.training.get(key) or "") for key in ("import_command", "command", "export_command")]
     # The bundle's name cannot be in the card, because it is a hash over the card, too.
     measure = f"uv run invoke evaluate -o bundle=BUNDLE -o data.name={metrics['data']['name']}"
-    if metrics["data"].get("labels", "given") != "given":
-        measure += " -o data.labels=majority"
+    rule = LabelRule.of(metrics["data"])
+    if rule.labels != "given":
+        changes = {"labels": "majority", **rule.changed()}
+        measure += "".join(f" -o data.{key}={value}" for key, value in changes.items())
     return [command for command in known if command] + ([measure] if any(known) else [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,38 @@ def plot_confusion(counts: NDArray[Any], classes: Sequence[str], path: Path, *, 
     title = "Confusion matrix, share of each true class" if normalised else "Confusion matrix, images"
     with figure(path, (side + 0.6, side), title, "rows: label · columns: prediction") as canvas:
         axes = canvas.subplots()
+
+        def text(row: int, column: int) -> str:
+            empty = normalised and raw[row].sum() == 0
+            return "-" if empty else f"{values[row, column]:.0%}" if normalised else f"{raw[row, column]:,.0f}"
+
         # Colour always shows the share, so that a large class does not dominate.
-        axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
-        axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
-        axes.set_yticks(range(len(classes)), classes)
+        draw_shares(axes, shares, classes, classes, text)
         axes.set_xlabel("predicted")
         axes.set_ylabel("label")
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
-        for row, column in np.ndindex(raw.shape):
-            empty = normalised and raw[row].sum() == 0
-            text = "-" if empty else f"{values[row, column]:.0%}" if normalised else f"{raw[row, column]:,.0f}"
-            weight = "bold" if row == column else "normal"
-            colour = "white" if shares[row, column] > 0.55 else INK
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontweight=weight)
+
+
+def draw_shares(
+    axes: Axes, shares: NDArray[Any], rows: Sequence[str], columns: Sequence[str], text: Callable[[int, int], str]
+) -> None:
+    """Draw a table of shares as coloured cells with a text in each.
+
+    Args:
+        axes: to draw on.
+        shares: float ``[R, C]``, 0-1.
+        rows: the R names.
+        columns: the C names.
+        text: gives what stands in a cell, by row and column.
+    """
+    axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    for row, column in np.ndindex(shares.shape):
+        weight = "bold" if row == column else "normal"
+        colour = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row, text(row, column), ha="center", va="center", color=colour, fontweight=weight)
 
 
 def plot_roc(curves: Mapping[str, RocCurve], path: Path) -> None:

@@ -32,7 +32,7 @@ class MemoryDataset:
     fingerprint: str = "f" * 32
     info: dict = field(default_factory=dict)
     votes: Votes | None = None
-    named: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    label_names: np.ndarray = field(default_factory=lambda: np.empty(0, object))
     others: dict[str, np.ndarray] = field(default_factory=dict)
     rule: LabelRule = GIVEN
 

@@ -66,6 +66,21 @@ def test_shows_the_commands_that_reproduce_it(predictor, metrics, tmp_path: Path
     assert "```bash\n" + "\n".join([*record.values(), measure]) + "\n```" in card(predictor, metrics, tmp_path)
 
 
+def test_figures_by_raters_name_them_and_the_rule(predictor, metrics, tmp_path: Path) -> None:
+    predictor.spec = predictor.spec.model_copy(update={"training": {"command": "uv run invoke train"}})
+    metrics["data"] |= {"labels": "votes", "min_votes": 1}
+    metrics["other_classes"] = {
+        "images": 3,
+        "uncertain": 1 / 3,
+        "per_class": {"neutral": {"images": 3, "uncertain": 1 / 3}},
+    }
+    text = card(predictor, metrics, tmp_path)
+    assert "-o data.name=faces -o data.labels=majority -o data.min_votes=1\n" in text
+    assert "with what most raters said as labels" in text
+    assert "| neutral | 3 | 33.3% |" in text
+    assert "one annotator's impression" not in text
+
+
 def test_says_when_twins_are_unknown(predictor, metrics, tmp_path: Path) -> None:
     metrics |= {"twins": None, "without_twins": None, "without_exact_twins": None}
     assert "Twins of training images were not looked for" in card(predictor, metrics, tmp_path)
