@@ -39,7 +39,7 @@ class FaceAnswer(Answer):
 
 _ANSWER_EXAMPLE: dict[str, Any] = {
     "request_id": "5f0c8a4b9d3e4c5f8a7b6c5d4e3f2a1b",
-    "model_version": "fer2013-fine-five-all-0890d27075a5",
+    "model_version": "ferplus-five-29dc87f8d684",
     "predicted_emotion": "happy",
     "confidence": 0.93,
     "uncertain": False,

@@ -209,7 +209,7 @@ def plot_comparison(
     shown = [row for row in rows if int(row["classes"]) == classes]
     others = [row for row in published if int(row["classes"]) == classes]
     title = f"Accuracy against latency, {classes} classes"
-    subtitle = "one face on one core, 95 % intervals"
+    subtitle = f"{_measured_on(shown)}one face on one core, 95 % intervals"
     if others:
         subtitle += "; right: as published by others, on splits of their own"
     with figure(path, (9.0, 5.0), title, subtitle) as canvas:
@@ -241,9 +241,17 @@ def plot_comparison(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
         axes.margins(x=0.25)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
         for side in sides:
             _list_published(side, others)
+
+
+def _measured_on(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The data set, split and labels of rows that were measured on the same images."""
+    if not rows:
+        return ""
+    labels = "" if rows[0]["labels"] == "given" else f", labels: {rows[0]['labels']} of the raters"
+    return f"{rows[0]['data']}, {rows[0]['split']}{labels}; "
 
 
 def _list_published(side: Axes, rows: Sequence[Mapping[str, str]]) -> None:
