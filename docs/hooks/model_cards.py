@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 MODELS: Final = Path(__file__).parents[2] / "models"
-ALIASES: Final = ("production", "seven", "sample")
+ALIASES: Final = ("production", "seven", "fer2013-five", "fer2013-seven", "sample")
 
 
 def page() -> str:

@@ -2,7 +2,7 @@
 
 python docs/pictures/make.py                  # all, some minutes; needs Chromium
 python docs/pictures/make.py frontend drift   # some
-python docs/pictures/make.py raters_disagreement   # of real faces: when it is asked for
+python docs/pictures/make.py raters_disagreement raters_gains   # of real faces: when they are asked for
 
 Learning curves, the comparison of bundles and the result of a retraining are not made here: runs draw them. The
 diagram of the architecture is an SVG, to be edited as text.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image
-from raters import show_disagreement
+from raters import show_disagreement, show_two_truths
 from reports import show_data_report, show_drift, show_evaluation, show_sample_faces
 from service import show_api_page, show_frontend, show_monitoring
 
@@ -40,6 +40,7 @@ PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
 #: Plots of real faces, which the project does not ship; drawn when they are asked for.
 PLOTS: Final[dict[str, Callable[[Path, Path], None]]] = {
     "raters_disagreement": show_disagreement,
+    "raters_gains": show_two_truths,
 }
 
 

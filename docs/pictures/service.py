@@ -29,13 +29,13 @@ from mlopsproject.prediction_log.migrate import migrate
 from mlopsproject.prediction_log.settings import LogSettings
 
 _UPLOAD: Final = "input[type=file]"
-_WINDOW: Final = (1280, 900)
+_WINDOW: Final = (1280, 884)
 _FACE: Final = 320
-#: Expressions and seeds of the faces that the frontend shows; the model is uncertain about the last.
-_FACES: Final = (("sad", 10), ("surprise", 3), ("angry", 8), ("happy", 7), ("happy", 4), ("sad", 0))
+#: Expressions and seeds of the faces that the frontend shows; the last is calm, which the model has no class for.
+_FACES: Final = (("sad", 10), ("surprise", 3), ("angry", 8), ("happy", 7), ("happy", 4), ("neutral", 9))
 #: Of the log that is made up for the monitoring page.
 _ROWS, _REMARKS, _DAYS = 14_000, 600, 7
-_EARLIER_MODEL: Final = "fer2013-fine-five-5766b87dfc69"
+_EARLIER_MODEL: Final = "fer2013-fine-five-all-0890d27075a5"
 
 
 def show_api_page(picture: Path, folder: Path) -> None:
