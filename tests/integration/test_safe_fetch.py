@@ -25,8 +25,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlopsproject.api import safe_fetch
-from mlopsproject.api.safe_fetch import Address, FetchError, Rules, fetch, is_public
+from mlopsproject.core import safe_fetch
+from mlopsproject.core.safe_fetch import Address, FetchError, Rules, fetch, is_public
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 PICTURE = b"\x89PNG pretends to be a picture"

@@ -20,8 +20,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlopsproject.api.logs import access, request_id
-from mlopsproject.api.problems import MEDIA_TYPE, ProblemError, as_problem, busy
+from mlopsproject.api.problems import ProblemError, as_problem, busy
 from mlopsproject.api.service import RequestInfo, Service
+from mlopsproject.core.problems import MEDIA_TYPE
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from fastapi.security import APIKeyHeader
 
-from mlopsproject.api.problems import MEDIA_TYPE, title
 from mlopsproject.api.uploads import BOXES, MODES
+from mlopsproject.core.problems import MEDIA_TYPE, title
 
 TITLE: Final = "mlopsproject: apparent facial expressions"
 DESCRIPTION: Final = """

@@ -1,26 +1,22 @@
-"""What goes wrong, said as RFC 9457 problem documents."""
+"""What goes wrong in a request, as exceptions that the application answers with problem documents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from mlopsproject.core.errors import ImageError, StoreError
+from mlopsproject.core.problems import describe, image_status, problem_document
 from mlopsproject.prediction_log.errors import LogOff, LogUnavailable
 
-MEDIA_TYPE: Final = "application/problem+json"
 #: Seconds after which a refused caller may try again.
 RETRY_AFTER: Final = {"Retry-After": "1"}
-#: Answer to a picture that cannot be used, by the reason that decoding gives; 400 for any other.
-_IMAGE_STATUS: Final = {"unsupported": 415, "too_large": 413, "too_costly": 413, "invalid_boxes": 422}
 #: What the framework refuses by itself.
 _KINDS: Final = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 _DETAILS: Final = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-_TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed in Python 3.13
 
 
 class ProblemError(HTTPException):
@@ -53,18 +49,8 @@ class ProblemError(HTTPException):
             request_id: of the request.
             trusted: the caller may know what is wrong inside.
         """
-        return {
-            "type": self.kind,
-            "title": title(self.status_code),
-            "status": self.status_code,
-            "detail": self.inside if trusted and self.inside else self.detail,
-            "request_id": request_id,
-        }
-
-
-def title(status: int) -> str:
-    """The status's name, the same on every Python."""
-    return _TITLES.get(status) or HTTPStatus(status).phrase
+        detail = self.inside if trusted and self.inside else self.detail
+        return problem_document(self.status_code, self.kind, detail, request_id)
 
 
 def as_problem(error: Exception) -> ProblemError | None:
@@ -78,7 +64,7 @@ def as_problem(error: Exception) -> ProblemError | None:
     if isinstance(error, RequestValidationError):
         return invalid(describe(error.errors()))
     if isinstance(error, ImageError):
-        return ProblemError(_IMAGE_STATUS.get(error.reason, 400), error.reason, error.message)
+        return ProblemError(image_status(error.reason), error.reason, error.message)
     if isinstance(error, LogOff):
         return ProblemError(404, "log_off", "This service keeps no prediction log.", inside=error.message)
     if isinstance(error, LogUnavailable):
@@ -96,12 +82,3 @@ def busy(detail: str, kind: str = "busy", inside: str | None = None) -> ProblemE
 def invalid(detail: str, kind: str = "invalid") -> ProblemError:
     """The answer to a request that lacks something, or says something impossible."""
     return ProblemError(422, kind, detail)
-
-
-def describe(errors: Sequence[Any]) -> str:
-    """FastAPI's list of what is wrong with a request as one sentence; without the values sent."""
-    sentences = []
-    for error in errors:
-        where = ".".join(str(part) for part in error["loc"] if part != "body")
-        sentences.append(f"{where}: {error['msg']}" if where else str(error["msg"]))
-    return f"{'; '.join(sentences)}."

@@ -17,8 +17,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from mlopsproject.api.problems import ProblemError, describe, invalid
+from mlopsproject.api.problems import ProblemError, invalid
 from mlopsproject.core.face_inputs import FaceOptions
+from mlopsproject.core.problems import describe
 from mlopsproject.core.schemas import FaceMode
 
 #: Most faces that a caller may name in one picture.

@@ -1,9 +1,11 @@
-"""A pool of helper processes for pictures, with memory and time limits that the operating system enforces."""
+"""Helper processes for pictures, with memory and time limits that the operating system enforces."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
@@ -12,10 +14,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -77,7 +80,7 @@ class Helpers:
             ImageError: `too_costly` beyond a limit, `truncated` if the helper crashes; and what the function raises.
             BrokenProcessPool: if no helper can be started.
         """
-        with self._limits_as_image_errors():
+        with _limits_as_image_errors(self._limits):
             try:
                 return self._submit(function, *args, **kwargs).result()
             except BrokenProcessPool:
@@ -86,7 +89,7 @@ class Helpers:
 
     async def ask(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """As `run`, without blocking the event loop. Cancelling a call ends its helper."""
-        with self._limits_as_image_errors():
+        with _limits_as_image_errors(self._limits):
             try:
                 return await asyncio.wrap_future(self._submit(function, *args, **kwargs))
             except BrokenProcessPool:
@@ -111,21 +114,67 @@ class Helpers:
             call = (self._limits, function, args, kwargs)
             return self._pool.schedule(_within_limits, args=call, timeout=self._limits.seconds)
 
-    @contextlib.contextmanager
-    def _limits_as_image_errors(self) -> Iterator[None]:
-        limits = self._limits
+
+def run_forked(limits: Limits, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call a function in a process that is forked for this call, and wait for its result.
+
+    For places without semaphores, which pools need: AWS Lambda has no `/dev/shm`. Nothing has to be imported again, so
+    that it takes milliseconds; this process must hold no threads that the function needs.
+
+    Args:
+        limits: of the call.
+        function: what to call; its result is pickled.
+        *args: of the function.
+        **kwargs: of the function.
+
+    Raises:
+        ImageError: `too_costly` beyond a limit, `truncated` if the process crashes; and what the function raises.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(sender, limits, function, args, kwargs), daemon=True)
+    with _limits_as_image_errors(limits), receiver:
+        process.start()
+        sender.close()
         try:
-            yield
-        except MemoryError:
-            raise ImageError("too_costly", f"The picture takes more than {limits.memory_mb} MB of memory.") from None
-        except TimeoutError:
-            raise ImageError("too_costly", f"The picture takes longer than {limits.seconds:g} s.") from None
-        except ProcessExpired as error:
-            if sys.platform != "win32" and error.exitcode == -signal.SIGXCPU:
-                said = f"The picture takes more than {limits.cpu_seconds} s of computing."
-                raise ImageError("too_costly", said) from None
-            # On damaged files decoders in C may crash instead of raising an error.
-            raise ImageError("truncated", "The picture makes its decoder crash.") from None
+            if not receiver.poll(limits.seconds):
+                raise TimeoutError
+            done, result = receiver.recv()
+        except EOFError:
+            process.join()
+            raise ProcessExpired("no result", code=process.exitcode) from None  # type: ignore[no-untyped-call]
+        finally:
+            process.kill()
+            process.join()
+        if not done:
+            raise result
+        return cast(_T, result)
+
+
+def _send_result(sender: Connection, limits: Limits, function: Callable[..., _T], args: Any, kwargs: Any) -> None:
+    _prepare()
+    # A decoder that crashes is no fault of this program, whose stack nobody needs to see.
+    faulthandler.disable()
+    try:
+        sender.send((True, _within_limits(limits, function, args, kwargs)))
+    except Exception as error:
+        sender.send((False, error))
+
+
+@contextlib.contextmanager
+def _limits_as_image_errors(limits: Limits) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise ImageError("too_costly", f"The picture takes more than {limits.memory_mb} MB of memory.") from None
+    except TimeoutError:
+        raise ImageError("too_costly", f"The picture takes longer than {limits.seconds:g} s.") from None
+    except ProcessExpired as error:
+        if sys.platform != "win32" and error.exitcode == -signal.SIGXCPU:
+            said = f"The picture takes more than {limits.cpu_seconds} s of computing."
+            raise ImageError("too_costly", said) from None
+        # On damaged files decoders in C may crash instead of raising an error.
+        raise ImageError("truncated", "The picture makes its decoder crash.") from None
 
 
 class _Process(SpawnProcess):

@@ -1,6 +1,6 @@
 """`POST /predict/url`: what the route makes of a fetched picture, and of one that cannot be fetched.
 
-That private addresses are refused is proven with `api.safe_fetch` itself; here only a public server is stood in for.
+That private addresses are refused is proven with `core.safe_fetch` itself; here only a public server is stood in for.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import asyncio
 
 import pytest
 
-from mlopsproject.api import safe_fetch
 from mlopsproject.api.routes import predict
-from mlopsproject.api.safe_fetch import FetchError
+from mlopsproject.core import safe_fetch
+from mlopsproject.core.safe_fetch import FetchError
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.helper_tasks import crash, refuse, spin, take
 from tests.prediction_rows import wait_for
 
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.helpers import Helpers, Limits, run_forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 ROOT = Path(__file__).parents[3]
@@ -127,7 +128,7 @@ def test_closing_ends_what_is_being_done() -> None:
 
 _ORPHAN = """
 import os, sys, time
-from mlopsproject.core.helpers import Helpers, Limits
+from mlopsproject.core.helpers import Helpers, Limits, run_forked
 helpers = Helpers(1, Limits(100, 5, 60))
 print(helpers.run(os.getpid), flush=True)
 helpers.run(time.sleep, 60)
@@ -144,3 +145,17 @@ def test_a_helper_ends_with_its_process_however_that_ends(tmp_path: Path) -> Non
     owner.kill()
     owner.wait()
     wait_for(lambda: not is_alive(pid), 2)
+
+
+def test_a_forked_process_does_what_it_is_asked_within_the_same_limits() -> None:
+    assert run_forked(LIMITS, len, b"abc") == 3
+    assert run_forked(LIMITS, os.getpid) != os.getpid()
+    with pytest.raises(ZeroDivisionError):
+        run_forked(LIMITS, divmod, 1, 0)
+    for task, said in ((refuse, "is empty"), (spin, "more than 1 s of computing"), (crash, "makes its decoder crash")):
+        with pytest.raises(ImageError, match=said):
+            run_forked(LIMITS, task)
+    with pytest.raises(ImageError, match="more than 100 MB of memory"):
+        run_forked(LIMITS, take, 200)
+    with pytest.raises(ImageError, match=r"longer than 0\.2 s"):
+        run_forked(replace(LIMITS, seconds=0.2), time.sleep, 60)

@@ -22,8 +22,6 @@ from mlopsproject.api.uploads import read_pictures
 from mlopsproject.core.face_inputs import FaceOptions
 from mlopsproject.core.schemas import BatchResponse, PredictResponse, UrlRequest
 
-#: Statuses for addresses that gave no picture, 502 for any other reason.
-_FETCH_STATUS: Final = {"bad_url": 422, "forbidden_address": 422, "forbidden_port": 422, "too_large": 413}
 _PROBLEMS: Final = (400, 401, 408, 413, 415, 422, 429, 503)
 router = APIRouter(tags=["predict"])
 
@@ -104,7 +102,7 @@ async def from_url(body: UrlRequest, service: TheService, info: Info) -> Respons
     """
     settings = service.settings
     # It takes a while to load, for which only those pay who need it.
-    safe_fetch = await asyncio.to_thread(import_module, "mlopsproject.api.safe_fetch")
+    safe_fetch = await asyncio.to_thread(import_module, "mlopsproject.core.safe_fetch")
     if service.fetching.locked():
         raise busy("Too many pictures of other servers are worked on already.")
     # Until the answer: pictures from elsewhere take memory, but no part of `MAX_WAITING_MB`.
@@ -114,5 +112,5 @@ async def from_url(body: UrlRequest, service: TheService, info: Info) -> Respons
                 body.url, max_bytes=int(settings.fetch_max_mb * MB), timeout=settings.fetch_timeout_seconds
             )
         except safe_fetch.FetchError as error:
-            raise ProblemError(_FETCH_STATUS.get(error.reason, 502), error.reason, error.message) from None
+            raise ProblemError(error.status, error.reason, error.message) from None
         return json_response(await predict_one(service, content, FaceOptions(body.face), info, source="url"))

@@ -14,15 +14,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 import httpcore
 import httpx
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 
-from mlopsproject.api.threads import in_thread
 from mlopsproject.core.errors import UserError
 
 Address = IPv4Address | IPv6Address
@@ -36,6 +35,7 @@ _HEADERS: Final = (
     (b"Accept-Encoding", b"identity"),
     (b"Connection", b"close"),
 )
+_STATUS: Final = {"bad_url": 422, "forbidden_address": 422, "forbidden_port": 422, "too_large": 413}
 _FOREIGN_DIGIT: Final = re.compile(r"(?![0-9])\d")
 #: IANA's special-purpose blocks, written out because releases of `ipaddress` do not agree on all of them, with
 #: documentation, benchmarks, multicast, 6to4 and Teredo. Some hold the metadata services of clouds: 100.64/10
@@ -53,10 +53,16 @@ _lookups: Final = CapacityLimiter(8)
 
 
 class FetchError(UserError):
-    """An address that gave no picture: a stable word, and a sentence without anything about the server's network."""
+    """An address that gave no picture: a stable word, and a sentence without anything about the server's network.
+
+    Attributes:
+        reason: the word.
+        status: for the caller over HTTP.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
+        self.status = _STATUS.get(reason, 502)
         super().__init__(message)
 
 
@@ -81,7 +87,8 @@ async def look_up(name: str, port: int) -> list[Address]:
     Raises:
         OSError, UnicodeError: if it has none.
     """
-    found = await in_thread(_lookups, socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+    found = await to_thread.run_sync(ask, abandon_on_cancel=True, limiter=_lookups)
     return [ip_address(str(entry[4][0])) for entry in found]
 
 
