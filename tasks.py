@@ -23,7 +23,7 @@ if hasattr(signal, "SIGPIPE") and Path(sys.argv[0]).name in ("invoke", "inv"):
 OVERRIDES = {"override": "a config override, key=value; repeat for more. Its keys: uv run mlopsproject TASK --help"}
 PYTHON = shlex.quote(sys.executable)
 #: One Dockerfile each.
-IMAGES = ("api", "frontend", "evaluate", "drift", "train")
+IMAGES = ("api", "frontend", "evaluate", "drift", "train", "lambda")
 
 
 def _run(c: Context, command: str) -> None:

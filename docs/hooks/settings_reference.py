@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from mlopsproject.api.settings import ApiSettings
+from mlopsproject.aws.settings import LambdaSettings
 from mlopsproject.frontend.settings import FrontendSettings
 from mlopsproject.prediction_log.settings import LogSettings
 
@@ -22,6 +23,7 @@ CLASSES: Final[dict[str, type[BaseSettings]]] = {
     "API": ApiSettings,
     "Prediction log": LogSettings,
     "Frontend": FrontendSettings,
+    "AWS Lambda": LambdaSettings,
 }
 
 

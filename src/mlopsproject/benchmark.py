@@ -105,6 +105,13 @@ def _serving(settings: dict[str, Any]) -> dict[str, Any]:
     return benchmark_serving(**settings)
 
 
+def _lambda(settings: dict[str, Any]) -> dict[str, Any]:
+    # Processes and their libraries.
+    from mlopsproject.load.lambda_benchmark import benchmark_lambda
+
+    return benchmark_lambda(**settings)
+
+
 def _containers(settings: dict[str, Any]) -> dict[str, Any]:
     # Processes and their libraries.
     from mlopsproject.load.container_benchmark import benchmark_containers
@@ -122,6 +129,7 @@ WHAT = {
     "drift_log": _drift_log,
     "stats": _stats,
     "containers": _containers,
+    "lambda": _lambda,
     "peers": _peers,
 }
 

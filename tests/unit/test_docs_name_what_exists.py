@@ -85,7 +85,8 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 def test_tasks_and_their_flags_exist_and_overrides_compose(page: Path) -> None:
     for command in commands(page):
         words = words_after(command, "invoke")
-        if words is None or words == ["--list"]:
+        # `aws lambda invoke` is another one.
+        if words is None or words == ["--list"] or command.startswith("aws"):
             continue
         (context,) = [found for found in task_parser().parse_argv(words) if found.name]
         if "override" in context.args:

@@ -30,7 +30,8 @@ logger.setLevel(logging.INFO)
 _MB: Final = 1_000_000
 #: Seconds kept back for the answer, before Lambda ends the function.
 _RESERVE: Final = 0.5
-_PATHS: Final = ("/", "/predict", "/health")
+#: Ends of the addresses that are answered; a stage of a REST API may stand before them.
+PATHS: Final = ("/", "/predict", "/health")
 
 
 class Function:
@@ -79,7 +80,7 @@ class Function:
 
     def _serve(self, request: HttpRequest, seconds: float, identifier: str) -> dict[str, Any]:
         path = request.path.rstrip("/") or "/"
-        if not path.endswith(_PATHS):
+        if not path.endswith(PATHS):
             raise EventError(404, "not_found", "There is nothing at this address; POST a picture to /predict.")
         if path.endswith("/health") or request.method in ("GET", "HEAD"):
             return {"status": "ok", "model_version": self._model.model_version}

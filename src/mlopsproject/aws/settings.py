@@ -17,7 +17,7 @@ class LambdaSettings(BaseSettings):
     """How the Lambda function answers; each field is an environment variable in capitals, as for the API.
 
     Attributes:
-        model_uri: alias, bundle name, folder, or `s3://…`.
+        model_uri: alias, bundle name or folder; `s3://…` where the extra `store` is installed.
         model_store: where aliases and bundle names are looked up.
         model_precision: `fp32` or `int8`; by default what the bundle prefers.
         face_model: a YuNet model file for finding faces; by default OpenCV's Haar cascade is used.

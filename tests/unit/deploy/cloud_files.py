@@ -54,8 +54,8 @@ def images(text: str) -> set[str]:
 
 
 def dockerfiles() -> set[str]:
-    """The images that can be built."""
-    return {path.stem for path in (ROOT / "dockerfiles").glob("*.dockerfile")}
+    """The images that can be built; that of the Lambda function is not for this cloud."""
+    return {path.stem for path in (ROOT / "dockerfiles").glob("*.dockerfile")} - {"lambda"}
 
 
 def shipped_texts() -> Iterator[tuple[str, str]]:
