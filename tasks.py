@@ -322,6 +322,14 @@ def serve_docs(c, port=8080):
     _run(c, f"{PYTHON} -m mkdocs serve --dev-addr localhost:{port}")
 
 
+@task(
+    help={"bundle": "alias, name or folder (production)", "out": "the folder, made anew (dist/web)"},
+)
+def web_page(c, bundle="production", out="dist/web"):
+    """Assemble a page that answers in the browser and sends nothing anywhere; needs npm."""
+    _run(c, shlex.join([sys.executable, "examples/web/build.py", "--bundle", bundle, "--out", out]))
+
+
 @task(iterable=["picture"], help={"picture": "name of one, such as frontend; repeat for more; all by default"})
 def docs_images(c, picture):
     """Make the documentation's pictures of the product at work, on synthetic faces; needs Chromium."""

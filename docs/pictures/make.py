@@ -21,7 +21,7 @@ from typing import Final
 from PIL import Image
 from raters import show_disagreement, show_two_truths
 from reports import show_data_report, show_drift, show_evaluation, show_sample_faces
-from service import show_api_page, show_frontend, show_monitoring
+from service import show_api_page, show_frontend, show_monitoring, show_web_page
 
 IMAGES: Final = Path(__file__).parents[1] / "images"
 LARGEST: Final = 200_000
@@ -36,6 +36,7 @@ PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
     "api_page": show_api_page,
     "frontend": show_frontend,
     "monitoring": show_monitoring,
+    "web_page": show_web_page,
 }
 #: Plots of real faces, which the project does not ship; drawn when they are asked for.
 PLOTS: Final[dict[str, Callable[[Path, Path], None]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -72,6 +73,27 @@ def show_frontend(picture: Path, folder: Path) -> None:
         expect(page.locator(".close-up .heat")).to_be_visible()
         _settle(page)
         page.screenshot(path=picture)
+
+
+def show_web_page(picture: Path, folder: Path) -> None:
+    """The page that answers in the browser.
+
+    Args:
+        picture: to write.
+        folder: for what is made on the way.
+    """
+    build = [sys.executable, str(ROOT / "examples/web/build.py"), "--out", str(folder / "web")]
+    subprocess.run(build, cwd=ROOT, check=True)  # noqa: S603  # a program of our own
+    face, port = folder / "face.png", free_port()
+    Image.fromarray(_draw("happy", 4)).save(face)
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", "web", str(port)]
+    with Server(command, port, folder, folder / "web.log") as server:
+        server.wait_until_ready("/")
+        with open_page(server.url, (1000, 760)) as page:
+            expect(page.locator("#model")).to_contain_text("Model ")
+            page.locator("#file").set_input_files(face)
+            expect(page.locator(".bar")).to_have_count(5)
+            page.screenshot(path=picture)
 
 
 def show_monitoring(picture: Path, folder: Path) -> None:
