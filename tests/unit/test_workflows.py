@@ -234,6 +234,7 @@ def test_dependabot_watches_all_that_is_pinned() -> None:
         "github-actions": ".github/workflows",
         "docker": "dockerfiles",
         "docker-compose": "compose.yaml",
+        "npm": "examples/web/package-lock.json",
         "devcontainers": ".devcontainer",
     }
     assert set(watched) == {name for name, place in there.items() if (ROOT / place).exists()}
