@@ -33,6 +33,8 @@ COPY src src
 RUN --mount=type=cache,target=/uv-cache \
     uv build --quiet --wheel --out-dir /wheel \
     && uv pip install --quiet --no-deps --python /app/bin/python --target /project /wheel/*.whl
+# Lambda's disk cannot be written: without bytecode every cold start would compile anew.
+RUN ["/app/bin/python", "-m", "compileall", "-q", "/project/mlopsproject/aws", "/project/mlopsproject/core"]
 
 FROM docker.io/library/python:${PYTHON}-slim-bookworm
 ARG PYTHON
@@ -40,6 +42,8 @@ RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /data --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app /data
 COPY --from=packages /app /app
+# The base image comes without bytecode of the standard library: that of what is used.
+RUN ["/app/bin/python", "-c", "import anyio, asyncio, awslambdaric.bootstrap, cv2, fsspec, httpcore, httpx, multiprocessing.popen_fork, onnxruntime, pebble, pillow_heif, pydantic_settings"]
 # Lambda runs it as a user of its own, and only /tmp can be written there.
 ENV PATH=/app/bin:$PATH \
     PYTHONSAFEPATH=1 \

@@ -10,20 +10,30 @@ import urllib.request
 from pathlib import Path
 
 
-def ask(url: str, picture: Path) -> dict:
-    """The answer about a picture, or the problem with it.
+def ask(url: str, picture: Path) -> str:
+    """What a picture shows, in words.
 
     Args:
         url: of the function's HTTP API, up to `/predict`.
         picture: a file.
+
+    Raises:
+        OSError, ValueError: saying why there is no answer.
     """
     headers = {"Content-Type": mimetypes.guess_type(picture.name)[0] or "application/octet-stream"}
     request = urllib.request.Request(url, picture.read_bytes(), headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
+            answer = json.load(response)
     except urllib.error.HTTPError as error:
-        return json.load(error)
+        try:
+            problem = json.load(error)
+        except ValueError:
+            problem = {}
+        # `detail` is the function's, `message` the gateway's.
+        raise ValueError(problem.get("detail") or problem.get("message") or f"status {error.code}") from None
+    doubt = " (uncertain)" if answer["uncertain"] else ""
+    return f"{answer['predicted_emotion']}, {answer['confidence']:.1%}{doubt}"
 
 
 def main() -> int:
@@ -32,11 +42,11 @@ def main() -> int:
         sys.exit(__doc__)
     failed = 0
     for name in sys.argv[2:]:
-        answer = ask(sys.argv[1], Path(name))
-        doubt = " (uncertain)" if answer.get("uncertain") else ""
-        said = answer.get("detail") or f"{answer['predicted_emotion']}, {answer['confidence']:.1%}{doubt}"
-        failed += "detail" in answer
-        print(f"{name}: {said}")
+        try:
+            print(f"{name}: {ask(sys.argv[1], Path(name))}")
+        except (OSError, ValueError, KeyError) as error:
+            failed += 1
+            print(f"{name}: {error}", file=sys.stderr)
     return int(failed > 0)
 
 

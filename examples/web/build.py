@@ -28,7 +28,7 @@ def build(bundle: str, store: str, out: Path) -> None:
         UserError: if the folder holds something else, without npm, if its packages cannot be installed, or for a
             missing or damaged bundle.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "model/spec.json").is_file():
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())) and not (out / "model/spec.json").is_file():
         raise UserError(f"{out} holds something else than a page of this kind.", "Give an empty folder as --out.")
     found = resolve_bundle(bundle, store)
     npm = shutil.which("npm")
@@ -37,14 +37,20 @@ def build(bundle: str, store: str, out: Path) -> None:
     installed = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=False)
     if installed.returncode:
         raise UserError("npm ci failed; its messages are above.")
+    if found.spec.input.resize_filter != "bilinear":
+        raise UserError(f"{found.spec.name} resizes with {found.spec.input.resize_filter}, this page bilinearly.")
     files = {name: HERE / name for name in PAGE}
     files |= {f"ort/{name}": HERE / "node_modules/onnxruntime-web/dist" / name for name in RUNTIME}
     files |= {f"model/{name}": found.path / name for name in ("spec.json", "MODEL_CARD.md")}
     files |= {f"model/{entry.file}": found.path / entry.file for entry in found.spec.precisions.values()}
-    shutil.rmtree(out, ignore_errors=True)
+    # Aside first, so that what is interrupted leaves the page of before.
+    new = out.with_name(f".{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     for name, source in files.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, out / name)
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, new / name)
+    shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ function say(text) {
 }
 
 function draw() {
+  context.clearRect(0, 0, canvas.width, canvas.height);
   context.drawImage(picture, 0, 0);
   if (square === null) return;
   context.strokeStyle = "#ffcc33";
@@ -24,12 +25,19 @@ function draw() {
 }
 
 async function show(image) {
+  stopCamera();
   picture = await createImageBitmap(image);
   square = null;
   [canvas.width, canvas.height] = [picture.width, picture.height];
   part("hint").hidden = false;
   draw();
-  await recognise();
+  await attempt(recognise, "The model failed.");
+}
+
+function stopCamera() {
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  [video.hidden, canvas.hidden, part("take").hidden, part("camera").hidden] = [true, false, true, false];
 }
 
 async function recognise() {
@@ -75,43 +83,52 @@ function squareTo(end) {
 }
 
 part("file").addEventListener("change", ({ target }) =>
-  attempt(async () => target.files.length && show(await decode(target.files[0])), "This is no picture that the browser can read."),
+  attempt(async () => {
+    const [file] = target.files;
+    if (file !== undefined) await show(await decode(file));
+    target.value = ""; // so that the same file can be chosen again
+  }, "This is no picture that the browser can read."),
 );
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (picture === null) return;
+  if (picture === null || !event.isPrimary) return;
   canvas.setPointerCapture(event.pointerId);
-  start = place(event);
+  [start, square] = [place(event), null];
+  draw();
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (start === null) return;
+  if (start === null || !event.isPrimary) return;
   square = squareTo(place(event));
   draw();
 });
+canvas.addEventListener("pointercancel", () => (start = null));
 canvas.addEventListener("pointerup", () => {
+  if (start === null) return;
   start = null;
   if (square !== null && square.width < 16) square = null;
-  if (picture !== null) draw(), attempt(recognise, "The model failed.");
+  draw();
+  attempt(recognise, "The model failed.");
 });
 
 part("camera").addEventListener("click", () =>
   attempt(async () => {
+    stopCamera();
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
     await video.play();
-    [video.hidden, canvas.hidden, part("take").hidden] = [false, true, false];
+    [video.hidden, canvas.hidden, part("take").hidden, part("camera").hidden] = [false, true, false, true];
   }, "The camera cannot be used."),
 );
 part("take").addEventListener("click", () =>
   attempt(async () => {
-    const taken = pixels(video);
-    video.srcObject.getTracks().forEach((track) => track.stop());
-    [video.hidden, canvas.hidden, part("take").hidden] = [true, false, true];
-    await show(taken);
+    await show(pixels(video));
   }, "The camera cannot be used."),
 );
+
+window.addEventListener("pagehide", stopCamera);
 
 await attempt(async () => {
   model = await load("model");
   part("model").textContent = `Model ${model.name}`;
+  [part("file").disabled, part("camera").disabled] = [false, false];
   say("Choose a picture of a face.");
 }, "The model cannot be loaded.");

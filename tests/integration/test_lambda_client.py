@@ -18,6 +18,8 @@ from mlopsproject.data.synthetic import sample_face
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "examples/aws/client.py"
+#: What a gateway answers by itself.
+GATEWAYS_OWN = {"/forbidden": (403, b'{"message":"Forbidden"}'), "/broken": (502, b"<html>")}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,12 @@ def gateway() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path in GATEWAYS_OWN:
+                status, said = GATEWAYS_OWN[self.path]
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(said)
+                return
             response = function.answer(
                 {
                     "version": "2.0",
@@ -67,8 +75,18 @@ def test_a_line_per_picture_and_1_if_one_fails(gateway: str, tmp_path: Path, enc
     assert "%" in done.stdout
     done = ask(gateway, str(text), str(face))
     assert done.returncode == 1
-    assert "text.png: The file is not a picture in one of the formats" in done.stdout
-    assert len(done.stdout.splitlines()) == 2
+    assert "text.png: The file is not a picture in one of the formats" in done.stderr
+    assert done.stdout.startswith(f"{face}: ")
+
+
+def test_what_only_a_gateway_says_and_what_is_not_there(gateway: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    for path, said in (("forbidden", "Forbidden"), ("broken", "status 502")):
+        done = ask(gateway.replace("predict", path), str(tmp_path / "a.png"))
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tmp_path}/a.png: {said}\n")
+    done = ask(gateway, str(tmp_path / "nowhere.png"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
 
 
 def test_without_arguments_it_says_how() -> None:

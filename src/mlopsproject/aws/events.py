@@ -22,7 +22,7 @@ from mlopsproject.core.schemas import FaceMode, UrlRequest
 
 #: Keys that events of a gateway have, and direct calls have not.
 _HTTP_KEYS: Final = ("requestContext", "httpMethod", "rawPath")
-_DATA_URL: Final = re.compile(r"data:[\w.+/-]*;base64,")
+_DATA_URL: Final = re.compile(r"\Adata:[^,]*;base64,", re.IGNORECASE)
 _BINARY: Final = ("image/", "application/octet-stream", "binary/octet-stream")
 _SEND: Final = 'send {"url": …} or {"image": "<base64>"} as JSON, or the picture itself as image/*'
 
@@ -83,14 +83,12 @@ class HttpRequest:
         path: from the first slash on.
         headers: by name in lower case.
         body: as the caller sent it.
-        request_id: that the gateway gave it; empty if none.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
-    request_id: str
 
 
 def is_http(event: Any) -> bool:
@@ -114,13 +112,11 @@ def read_http(event: Mapping[str, Any]) -> HttpRequest:
     several = _mapping(event.get("multiValueHeaders"))
     last = {name: values[-1] for name, values in several.items() if isinstance(values, list) and values}
     headers = {**last, **_mapping(event.get("headers"))}
-    identifier = context.get("requestId")
     return HttpRequest(
         method.upper(),
         path,
         {str(name).lower(): str(value) for name, value in headers.items()},
         _from_base64(body or "", "body") if encoded is True else (body or "").encode("utf-8", "surrogatepass"),
-        identifier if isinstance(identifier, str) else "",
     )
 
 

@@ -30,8 +30,8 @@ logger.setLevel(logging.INFO)
 _MB: Final = 1_000_000
 #: Seconds kept back for the answer, before Lambda ends the function.
 _RESERVE: Final = 0.5
-#: Ends of the addresses that are answered; a stage of a REST API may stand before them.
-PATHS: Final = ("/", "/predict", "/health")
+#: Ends of the addresses that are answered, and their methods; a stage of a REST API may stand before them.
+PATHS: Final = {"/predict": ("POST",), "/health": ("GET", "HEAD"), "/": ("GET", "HEAD", "POST")}
 
 
 class Function:
@@ -79,13 +79,11 @@ class Function:
         return _response(status, document) if is_http(event) else document
 
     def _serve(self, request: HttpRequest, seconds: float, identifier: str) -> dict[str, Any]:
-        path = request.path.rstrip("/") or "/"
-        if not path.endswith(PATHS):
-            raise EventError(404, "not_found", "There is nothing at this address; POST a picture to /predict.")
-        if path.endswith("/health") or request.method in ("GET", "HEAD"):
-            return {"status": "ok", "model_version": self._model.model_version}
+        path = _known(request.path)
+        if request.method not in PATHS[path]:
+            raise EventError(405, "method_not_allowed", f"{path} takes {' and '.join(PATHS[path])}.")
         if request.method != "POST":
-            raise EventError(405, "method_not_allowed", "POST a picture to /predict.")
+            return {"status": "ok", "model_version": self._model.model_version}
         faces, predictions = self._predict(picture_of(request), seconds)
         return {
             "request_id": identifier,
@@ -111,7 +109,7 @@ class Function:
         started = time.monotonic()
         limits = {
             "max_bytes": int(self._settings.fetch_max_mb * _MB),
-            "timeout": min(self._settings.fetch_timeout_seconds, seconds),
+            "timeout": max(0.1, min(self._settings.fetch_timeout_seconds, seconds)),
         }
         try:
             content: bytes = asyncio.run(safe_fetch.fetch(url, **limits))
@@ -139,6 +137,16 @@ class Function:
             "latency_ms": round(1000 * (time.perf_counter() - started), 2),
         }
         logger.info(" ".join(f"{name}={value}" for name, value in said.items() if value != ""), extra=said)
+
+
+def _known(path: str) -> str:
+    """Which of `PATHS` an address is."""
+    if path.endswith("/") and path.count("/") <= 2:  # the root, or that of a stage
+        return "/"
+    for known in PATHS:
+        if known != "/" and path.removesuffix("/").endswith(known):
+            return known
+    raise EventError(404, "not_found", "There is nothing at this address; POST a picture to /predict.")
 
 
 def _seconds_left(context: Any) -> float:

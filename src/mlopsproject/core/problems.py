@@ -8,6 +8,9 @@ from typing import Any, Final
 
 MEDIA_TYPE: Final = "application/problem+json"
 _IMAGE_STATUS: Final = {"unsupported": 415, "too_large": 413, "too_costly": 413, "invalid_boxes": 422}
+#: Of what is wrong with a request so much is said.
+_MOST_SAID: Final = 5
+_LONGEST_NAME: Final = 64
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}  # renamed in Python 3.13
 
 
@@ -36,7 +39,10 @@ def image_status(reason: str) -> int:
 def describe(errors: Sequence[Any]) -> str:
     """Pydantic's list of what is wrong with a request as one sentence; without the values sent."""
     sentences = []
-    for error in errors:
-        where = ".".join(str(part) for part in error["loc"] if part != "body")
+    for error in errors[:_MOST_SAID]:
+        # Names of unknown fields are the caller's, and as long as they like.
+        where = ".".join(str(part)[:_LONGEST_NAME] for part in error["loc"] if part != "body")
         sentences.append(f"{where}: {error['msg']}" if where else str(error["msg"]))
+    if len(errors) > _MOST_SAID:
+        sentences.append(f"and {len(errors) - _MOST_SAID} more")
     return f"{'; '.join(sentences)}."

@@ -31,10 +31,14 @@ def runtime(folder: Path, **settings: str) -> Iterator[tuple[RuntimeApi, subproc
     with RuntimeApi() as api:
         environment = neutral_environment() | api.environment() | {"_HANDLER": HANDLER} | settings
         command = [sys.executable, "-m", "awslambdaric", HANDLER]
-        log = (folder / "log").open("wb")
-        with subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as process:
-            yield api, process
-            process.kill()
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as process,
+        ):
+            try:
+                yield api, process
+            finally:
+                process.kill()
 
 
 @pytest.fixture(scope="module")

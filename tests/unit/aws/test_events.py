@@ -81,6 +81,7 @@ def test_what_a_direct_call_is() -> None:
     assert not is_http({"image": TEXT})
     assert picture_in({"image": TEXT}).content == PICTURE
     assert picture_in({"image": f"data:image/png;base64,{TEXT[:4]}\n{TEXT[4:]}"}).content == PICTURE
+    assert picture_in({"image": f"DATA:image/png;charset=utf-8;base64,{TEXT}"}).content == PICTURE
     assert picture_in({"url": "http://example.org/a.png", "face": "none"}).options == FaceOptions("none")
 
 

@@ -68,7 +68,7 @@ def test_a_gateway_gets_a_response_with_every_face(event, function: Function, ph
 
 
 def test_health(function: Function) -> None:
-    for path in ("/health", "/", "/prod/health"):
+    for path in ("/health", "/", "/prod/health", "/prod/", "/prod/health/"):
         response = function.answer(format_1(path=path, httpMethod="GET"))
         assert (response["statusCode"], json.loads(response["body"])["status"]) == (200, "ok")
 
@@ -78,6 +78,9 @@ def test_health(function: Function) -> None:
     [
         (format_2(rawPath="/admin"), 404, "not_found"),
         (format_2(requestContext={"http": {"method": "PUT"}}), 405, "method_not_allowed"),
+        (format_2(requestContext={"http": {"method": "GET"}}), 405, "method_not_allowed"),
+        (format_2(rawPath="/health"), 405, "method_not_allowed"),
+        (format_2(rawPath="/a/b/"), 404, "not_found"),
         (format_2(headers=JSON, body=json.dumps(held(b"no picture"))), 400, "not_an_image"),
         (format_2(headers=JSON, body="{"), 400, "malformed"),
         (format_2(headers=JSON, body='{"url": "http://169.254.169.254/latest"}'), 422, "forbidden_address"),
@@ -88,6 +91,13 @@ def test_problems_are_documents(event, status, kind, function: Function) -> None
     assert (response["statusCode"], response["headers"]["Content-Type"]) == (status, "application/problem+json")
     problem = Problem.model_validate_json(response["body"])
     assert (problem.status, problem.type, problem.request_id) == (status, kind, "a-1")
+
+
+def test_a_problem_is_short_however_much_is_wrong(function: Function) -> None:
+    for wrong in ({"é" * 1_000_000: 1}, {f"field{number}": 1 for number in range(1000)}):
+        problem = Problem.model_validate(function.answer({"image": "AAAA", **wrong}))
+        assert problem.status == 422
+        assert len(problem.detail) < 1000
 
 
 def test_a_direct_call_gets_the_problem_itself(function: Function) -> None:

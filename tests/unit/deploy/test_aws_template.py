@@ -44,7 +44,9 @@ def test_the_role_may_write_its_log_and_nothing_else(template) -> None:
 def test_strangers_are_refused_unless_asked_otherwise_and_costs_are_bounded(template) -> None:
     assert template["Parameters"]["Authorization"]["Default"] == "AWS_IAM"
     resources = template["Resources"]
-    assert "ReservedConcurrentExecutions" in resources["Function"]["Properties"]
+    # New accounts have too few to reserve any.
+    assert template["Parameters"]["MaxConcurrency"]["Default"] == 0
+    assert resources["Function"]["Properties"]["ReservedConcurrentExecutions"]["Fn::If"][0] == "HasMaxConcurrency"
     throttling = resources["Stage"]["Properties"]["DefaultRouteSettings"]
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(throttling)
     for logs in ("FunctionLogs", "ApiLogs"):
