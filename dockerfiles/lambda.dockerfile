@@ -20,8 +20,6 @@ RUN --mount=type=cache,target=/uv-cache \
         /app/lib/python*/site-packages/onnxruntime/datasets /app/lib/python*/site-packages/onnxruntime/quantization \
         /app/lib/python*/site-packages/onnxruntime/tools /app/lib/python*/site-packages/onnxruntime/transformers \
     && find /app/lib/python*/site-packages/cv2/data -name '*.xml' ! -name haarcascade_frontalface_alt2.xml -delete
-# Bytecode of what every start imports, and of no more.
-RUN ["/app/bin/python", "-c", "import anyio, awslambdaric.bootstrap, cv2, fsspec, httpcore, httpx, onnxruntime, pebble, pillow_heif, pydantic_settings"]
 
 # The project itself, in a stage and a layer of its own: a change of code installs no package again.
 FROM packages AS project
@@ -42,14 +40,13 @@ RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /data --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app /data
 COPY --from=packages /app /app
-# The base image comes without bytecode of the standard library: that of what is used.
+# Bytecode of what every start imports, also of the standard library, and of no more.
 RUN ["/app/bin/python", "-c", "import anyio, asyncio, awslambdaric.bootstrap, cv2, fsspec, httpcore, httpx, multiprocessing.popen_fork, onnxruntime, pebble, pillow_heif, pydantic_settings"]
 # Lambda runs it as a user of its own, and only /tmp can be written there.
 ENV PATH=/app/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
-    HOME=/tmp \
-    _HANDLER=mlopsproject.aws.lambda_handler
+    HOME=/tmp
 WORKDIR /data
 VOLUME /data
 USER 10001:10001

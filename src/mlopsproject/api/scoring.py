@@ -10,12 +10,10 @@ from typing import Any, Final
 from mlopsproject.api.problems import ProblemError, as_problem
 from mlopsproject.api.service import RequestInfo, Service
 from mlopsproject.api.uploads import Upload
-from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, cut_faces
+from mlopsproject.core.face_inputs import FaceInputs, FaceOptions, read_cheap
 from mlopsproject.core.image_statistics import image_statistics
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 from mlopsproject.prediction_log.rows import PredictionRow, Source, new_id
 
 #: Faces up to this number are scored at once.
@@ -87,10 +85,8 @@ async def find_and_cut(service: Service, content: bytes, options: FaceOptions, m
         ProblemError: if no helper can be started.
     """
     spec = model.spec.input
-    if is_cheap(content) and len(options.boxes) <= _FEW_FACES:
-        image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
-        if not options.need_search(image):
-            return cut_faces(image, options, spec, None)
+    if len(options.boxes) <= _FEW_FACES and (faces := read_cheap(content, options, spec)) is not None:
+        return faces
     return await service.read_faces(content, options, spec)
 
 
@@ -138,20 +134,12 @@ def answer(
     document = {
         "request_id": info.request_id,
         "model_version": model.model_version,
-        **_document(rows[faces.largest]),
+        **predictions[faces.largest].document(),
         "face": faces.boxes[faces.largest],
         "face_search": faces.search,
-        "faces": [{"prediction_id": row.prediction_id, "box": row.box, **_document(row)} for row in rows],
+        "faces": [
+            {"prediction_id": row.prediction_id, "box": row.box, **prediction.document()}
+            for row, prediction in zip(rows, predictions, strict=True)
+        ],
     }
     return document, rows
-
-
-def _document(row: PredictionRow) -> dict[str, Any]:
-    """What `schemas.Answer` describes."""
-    return {
-        "predicted_emotion": row.predicted,
-        "confidence": row.confidence,
-        "uncertain": row.uncertain,
-        "probabilities": row.probabilities,
-        "probs": list(row.probabilities.values()),
-    }

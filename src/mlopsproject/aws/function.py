@@ -14,13 +14,11 @@ from typing import Any, Final
 
 from mlopsproject.aws.events import EventError, HttpRequest, PictureEvent, is_http, picture_in, picture_of, read_http
 from mlopsproject.aws.settings import LambdaSettings
-from mlopsproject.core.cheap_pictures import is_cheap
 from mlopsproject.core.errors import ImageError
-from mlopsproject.core.face_inputs import FaceInputs, cut_faces, read_faces
+from mlopsproject.core.face_inputs import FaceInputs, read_cheap, read_faces
 from mlopsproject.core.faces import face_finder
 from mlopsproject.core.helpers import NARROW, run_forked
 from mlopsproject.core.predictor import Prediction, Predictor
-from mlopsproject.core.preprocess import WEB_FORMATS, decode_image
 from mlopsproject.core.problems import MEDIA_TYPE, image_status, problem_document
 
 logger = logging.getLogger(__name__)
@@ -88,10 +86,10 @@ class Function:
         return {
             "request_id": identifier,
             "model_version": self._model.model_version,
-            **_fields(predictions[faces.largest]),
+            **predictions[faces.largest].document(),
             "face": faces.boxes[faces.largest],
             "face_search": faces.search,
-            "faces": [{"box": box, **_fields(found)} for box, found in zip(faces.boxes, predictions, strict=True)],
+            "faces": [{"box": box, **found.document()} for box, found in zip(faces.boxes, predictions, strict=True)],
         }
 
     def _predict(self, picture: PictureEvent, seconds: float) -> tuple[FaceInputs, list[Prediction]]:
@@ -120,10 +118,8 @@ class Function:
     def _read_faces(self, picture: PictureEvent, seconds: float) -> FaceInputs:
         """Decode a picture and cut its faces out; all but cheap ones in a process of their own."""
         content, options, spec = picture.content or b"", picture.options, self._model.spec.input
-        if is_cheap(content):
-            image = decode_image(content, min_jpeg_side=None, formats=WEB_FORMATS)
-            if not options.need_search(image):
-                return cut_faces(image, options, spec, None)
+        if (faces := read_cheap(content, options, spec)) is not None:
+            return faces
         limits = replace(NARROW, seconds=max(0.1, min(NARROW.seconds, seconds)))
         return run_forked(limits, read_faces, content, options, spec, self._settings.face_model)
 
@@ -162,17 +158,6 @@ def _as_problem(error: Exception) -> EventError:
         return EventError(image_status(error.reason), error.reason, error.message)
     logger.error("An event is not answered.", exc_info=error)
     return EventError(500, "internal", "Something went wrong here; the log says what.")
-
-
-def _fields(found: Prediction) -> dict[str, Any]:
-    """What `schemas.Answer` describes."""
-    return {
-        "predicted_emotion": found.label,
-        "confidence": found.confidence,
-        "uncertain": found.uncertain,
-        "probabilities": found.probabilities,
-        "probs": list(found.probabilities.values()),
-    }
 
 
 def _response(status: int, document: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -37,6 +37,16 @@ class Prediction:
     probabilities: dict[str, float]
     uncertain: bool
     model_version: str
+
+    def document(self) -> dict[str, Any]:
+        """What `schemas.Answer` describes."""
+        return {
+            "predicted_emotion": self.label,
+            "confidence": self.confidence,
+            "uncertain": self.uncertain,
+            "probabilities": self.probabilities,
+            "probs": list(self.probabilities.values()),
+        }
 
 
 class Predictor:

@@ -1,4 +1,4 @@
-"""What the serving benchmark's figures are held against."""
+"""What the figures of benchmarks are held against."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from mlopsproject.load.sides import ColdStart, Turn
 
 _LOWEST: Final = ">="
 _HIGHEST: Final = "<="
+
+
+def at_most(measured: float, largest: float) -> dict[str, Any]:
+    """A figure with the most that it may be, as `bars` gives them."""
+    return {"measured": measured, "bar": f"{_HIGHEST} {largest:.4g}", "met": measured <= largest}
 
 
 def bars(turns: Mapping[str, Sequence[Turn]], starts: Sequence[ColdStart]) -> dict[str, dict[str, Any]]:

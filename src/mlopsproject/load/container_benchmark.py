@@ -12,6 +12,7 @@ from typing import Any, Final
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.core.machine import cpu_name
+from mlopsproject.load.bars import at_most
 from mlopsproject.load.containers import build, layers_mb, start
 from mlopsproject.load.processes import free_port
 
@@ -40,16 +41,12 @@ def benchmark_containers(rounds: int) -> dict[str, Any]:
         raise ConfigError("There is no dockerfiles/ here.", "Run from the project's folder.")
     bars = {}
     for name, largest in LARGEST_MB.items():
-        bars[f"{name}, layers above the base image, MB"] = _bar(layers_mb(build(name, Path(), _TAG)), largest)
+        bars[f"{name}, layers above the base image, MB"] = at_most(layers_mb(build(name, Path(), _TAG)), largest)
     ready = min(_start() for _ in range(rounds))
-    bars["api, from run to ready, s"] = _bar(ready, READY_SECONDS)
+    bars["api, from run to ready, s"] = at_most(ready, READY_SECONDS)
     with tempfile.TemporaryDirectory(prefix="benchmark-containers-") as folder:
-        bars["api, build after a change of code, s"] = _bar(_rebuild(Path(folder), rounds), REBUILD_SECONDS)
+        bars["api, build after a change of code, s"] = at_most(_rebuild(Path(folder), rounds), REBUILD_SECONDS)
     return {"machine": cpu_name(), "rounds": rounds, "bars": bars}
-
-
-def _bar(measured: float, largest: float) -> dict[str, Any]:
-    return {"measured": measured, "bar": f"<= {largest:g}", "met": measured <= largest}
 
 
 def _start() -> float:

@@ -19,6 +19,7 @@ from mlopsproject.core.errors import DataError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.store_files import DEFAULT_STORE
+from mlopsproject.load.bars import at_most
 from mlopsproject.load.generated_log import GeneratedLog
 from mlopsproject.load.stats_benchmark import temporary_databases
 from mlopsproject.prediction_log.tables import predictions
@@ -67,8 +68,7 @@ def benchmark_drift_log(
             seconds, megabytes = _run(bundle, store, database.url.render_as_string(hide_password=False))
             figures[kind] = {"seconds": seconds, "megabytes": megabytes}
             for what, measured, most in (("s", seconds, MOST_SECONDS), ("MB", megabytes, MOST_MB)):
-                bar = {"measured": measured, "bar": f"<= {most:g}", "met": measured <= most}
-                bars[f"drift over {rows:,} rows, {kind}, {what}"] = bar
+                bars[f"drift over {rows:,} rows, {kind}, {what}"] = at_most(measured, most)
     return figures | {"bars": bars}
 
 

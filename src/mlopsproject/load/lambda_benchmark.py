@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import base64
-import io
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
-
-from PIL import Image
 
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.errors import UserError
 from mlopsproject.core.machine import cpu_name
 from mlopsproject.core.predictor import Predictor
-from mlopsproject.data.synthetic import sample_face
-from mlopsproject.load.lambda_runtime import HANDLER, RuntimeApi
-from mlopsproject.load.processes import neutral_environment
+from mlopsproject.load.bars import at_most
+from mlopsproject.load.lambda_runtime import local_function
+from mlopsproject.load.pictures import draw_faces, encode
 
 COLD_SECONDS: Final = 2.0
 #: A warm answer may take so many times the Predictor's own time, and so many ms more.
 WARM_FACTOR: Final = 1.3
 WARM_MS: Final = 5.0
-_FACE: Final = 64
 
 
 def benchmark_lambda(bundle: str, store: str, faces: int, rounds: int, starts: int) -> dict[str, Any]:
@@ -54,12 +46,12 @@ def benchmark_lambda(bundle: str, store: str, faces: int, rounds: int, starts: i
     if find_spec("awslambdaric") is None:
         raise UserError("The runtime client awslambdaric is not installed.", "Run: uv sync --extra aws")
     predictor = Predictor.load(bundle, store=store)
-    pictures = [_picture(number) for number in range(faces)]
+    pictures = [encode(face).content for face in draw_faces(faces)]
     events = [{"image": base64.b64encode(picture).decode()} for picture in pictures]
-    environment = {"MODEL_URI": str(predictor.bundle.path.resolve())}
-    cold = min(_cold(events[0], environment) for _ in range(starts))
+    model = str(predictor.bundle.path.resolve())
+    cold = min(_cold(events[0], model) for _ in range(starts))
     own, warm = [], []
-    with _function(environment) as api:
+    with tempfile.TemporaryDirectory() as folder, local_function(Path(folder), MODEL_URI=model) as (api, _):
         api.invoke(events[0])
         predictor.predict(pictures[0])
         for _ in range(rounds):
@@ -71,20 +63,10 @@ def benchmark_lambda(bundle: str, store: str, faces: int, rounds: int, starts: i
         "model": predictor.model_version,
         "the Predictor itself, ms": min(own),
         "bars": {
-            "cold start to first answer, s": _bar(cold, COLD_SECONDS),
-            "a face, warm, ms": _bar(min(warm), most),
+            "cold start to first answer, s": at_most(cold, COLD_SECONDS),
+            "a face, warm, ms": at_most(min(warm), most),
         },
     }
-
-
-def _bar(measured: float, largest: float) -> dict[str, Any]:
-    return {"measured": measured, "bar": f"<= {largest:.3g}", "met": measured <= largest}
-
-
-def _picture(number: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(sample_face("happy", number, seed=0, size=_FACE)).save(stream, "JPEG", quality=90)
-    return stream.getvalue()
 
 
 def _own(predictor: Predictor, picture: bytes) -> float:
@@ -93,22 +75,9 @@ def _own(predictor: Predictor, picture: bytes) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def _cold(event: Any, environment: dict[str, str]) -> float:
-    began = time.perf_counter()
-    with _function(environment) as api:
-        api.invoke(event)
-        return time.perf_counter() - began
-
-
-@contextmanager
-def _function(environment: dict[str, str]) -> Iterator[RuntimeApi]:
-    with RuntimeApi() as api, tempfile.TemporaryDirectory(prefix="benchmark-lambda-") as folder:
-        settings = neutral_environment() | api.environment() | {"_HANDLER": HANDLER} | environment
-        command = [sys.executable, "-m", "awslambdaric", HANDLER]
-        with Path(folder, "log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)  # noqa: S603
-        try:
-            yield api
-        finally:
-            process.kill()
-            process.wait()
+def _cold(event: Any, model: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        with local_function(Path(folder), MODEL_URI=model) as (api, _):
+            api.invoke(event)
+            return time.perf_counter() - began

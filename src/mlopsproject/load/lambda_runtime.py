@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import json
 import queue
+import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from mlopsproject.core.errors import UserError
 from mlopsproject.load import HOST
+from mlopsproject.load.processes import Server
 
-HANDLER: Final = "mlopsproject.aws.lambda_handler"
+_HANDLER: Final = "mlopsproject.aws.lambda_handler"
 _PREFIX: Final = "/2018-06-01/runtime/"
 _FUNCTION: Final = "arn:aws:lambda:eu-west-1:123456789012:function:faces"
 
@@ -29,9 +34,13 @@ class Invocation:
 
     Attributes:
         event: anything that JSON can hold.
+        timeout: seconds that the function is told it has.
+        identifier: of the invocation, as the function's context has it.
         result: what the function returned; `None` as long as it has not.
         error: what the runtime reported in its place, such as an exception.
-        milliseconds: from the moment that the function could take the event to its answer.
+        taken: when the function took the event, by `time.perf_counter`.
+        milliseconds: from then to its answer.
+        done: set when there is a result or an error.
     """
 
     event: Any
@@ -61,7 +70,7 @@ class RuntimeApi:
         self._waiting: queue.Queue[Invocation] = queue.Queue()
         self._known: dict[str, Invocation] = {}
         self._failure: Any = None
-        self._server = _HttpServer((HOST, 0), self._handler())
+        self._server = _HttpServer((HOST, 0), self._http_handler())
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -119,7 +128,7 @@ class RuntimeApi:
         setattr(invocation, "result" if kind == "response" else "error", document)
         invocation.done.set()
 
-    def _handler(api) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
+    def _http_handler(api) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             # Without waiting for more to send: 40 ms of each answer.
@@ -149,3 +158,19 @@ class RuntimeApi:
                 """Nothing: tests and measurements say what matters."""
 
         return Handler
+
+
+@contextmanager
+def local_function(folder: Path, **settings: str) -> Iterator[tuple[RuntimeApi, Server]]:
+    """The Lambda function in a process of its own, under `awslambdaric`.
+
+    Args:
+        folder: to run in; what it prints goes to `function.log` there.
+        **settings: environment variables of the function.
+    """
+    command = [sys.executable, "-m", "awslambdaric", _HANDLER]
+    with (
+        RuntimeApi() as api,
+        Server(command, 0, folder, folder / "function.log", api.environment() | settings) as process,
+    ):
+        yield api, process

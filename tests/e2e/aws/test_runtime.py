@@ -6,44 +6,27 @@ import base64
 import json
 import random
 import string
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.prediction_rows import wait_for
 from tests.unit.aws.test_events import JSON, format_2
 
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.schemas import Problem
 from mlopsproject.data.synthetic import sample_face
-from mlopsproject.load.lambda_runtime import HANDLER, RuntimeApi
-from mlopsproject.load.processes import neutral_environment
+from mlopsproject.load.lambda_runtime import RuntimeApi, local_function
+from mlopsproject.load.processes import Server
 
 pytestmark = pytest.mark.slow
 EVENTS = 500
 
 
-@contextmanager
-def runtime(folder: Path, **settings: str) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
-    with RuntimeApi() as api:
-        environment = neutral_environment() | api.environment() | {"_HANDLER": HANDLER} | settings
-        command = [sys.executable, "-m", "awslambdaric", HANDLER]
-        with (
-            (folder / "log").open("wb") as log,
-            subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) as process,
-        ):
-            try:
-                yield api, process
-            finally:
-                process.kill()
-
-
 @pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
-    with runtime(tmp_path_factory.mktemp("lambda")) as started:
+def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RuntimeApi, Server]]:
+    with local_function(tmp_path_factory.mktemp("lambda")) as started:
         yield started
 
 
@@ -106,12 +89,13 @@ def test_nothing_that_strangers_send_ends_it(function, face: bytes) -> None:
         assert status < 500, (event, result)
         statuses.add(status)
     assert {200, 400, 415, 422} <= statuses
-    assert process.poll() is None
+    assert process.exit_code is None
     assert "happy" in api.invoke({"image": text(face)}).result
 
 
 def test_a_model_that_is_not_there_is_said_once_and_it_ends(tmp_path: Path) -> None:
-    with runtime(tmp_path, MODEL_URI="nowhere") as (api, process):
+    with local_function(tmp_path, MODEL_URI="nowhere") as (api, process):
         with pytest.raises(Exception, match="nowhere"):
             api.invoke({})
-        assert process.wait(10) != 0
+        wait_for(lambda: process.exit_code is not None, 10)
+        assert process.exit_code != 0
