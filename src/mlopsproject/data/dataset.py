@@ -36,7 +36,7 @@ class FaceDataset:
         targets: the raters' distribution of the training pictures, float32 `[N, K]`, with `data.labels=votes`.
         votes: of the raters, if there are any.
         label_names: label of every image by the rule, `[N]`, whatever classes are chosen; empty where it has none.
-        others: rows of validation and test whose label is another class, by split.
+        others: rows whose label is another class, by split.
         rule: that the labels follow.
         fingerprint: of the manifest.
         info: `import.json`, and under `loaded` what was chosen and counted here.
@@ -104,7 +104,7 @@ def load_dataset(
     code, names = label_codes(name, manifest, votes, rule)
     labels = np.array([chosen.index(each) if each in chosen else -1 for each in names], np.int64)[code]
     targets, taught = _targets(votes, rule, chosen, labels)
-    splits, held_out = _splits(manifest, labels, taught, drop_twins, validate_on, rule)
+    splits, everything = _splits(manifest, labels, taught, drop_twins, validate_on, rule)
     if leave_out is not None:
         groups = column(manifest, "group")[splits["train"]]
         splits["train"] = splits["train"][~in_part(groups, *part_of(leave_out))]
@@ -126,7 +126,7 @@ def load_dataset(
     }
     info = {**info, "loaded": loaded}
     is_other = np.array([each not in ("", *NO_CLASS, *chosen) for each in names], np.bool_)[code]
-    others = {split: np.flatnonzero(inside & is_other) for split, inside in held_out.items()}
+    others = {split: np.flatnonzero(inside & is_other) for split, inside in everything.items()}
     return FaceDataset(
         name,
         chosen,
@@ -228,7 +228,7 @@ def _splits(
     validate_on: str | None,
     rule: LabelRule,
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.bool_]]]:
-    """The rows of each split that have a class, and which images are held out at all, in which split."""
+    """The rows of each split that have a class, and which images are in which split at all."""
     code, names = codes(manifest, "split")
     inside = {split: np.asarray(code == (names.index(split) if split in names else -1)) for split in SPLITS}
     group = column(manifest, "group")
@@ -243,7 +243,7 @@ def _splits(
         # Of several raters' pictures also those without a majority: they are measured with, too.
         held_out = [rows[split] if rule.labels == "given" else np.flatnonzero(inside[split]) for split in SPLITS[1:]]
         rows["train"] = rows["train"][~np.isin(group[rows["train"]], group[np.concatenate(held_out)])]
-    return rows, {split: inside[split] for split in SPLITS[1:]}
+    return rows, inside
 
 
 def _require_every_class(

@@ -7,13 +7,9 @@ package does not import torch.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +22,6 @@ from mlopsproject.config import load_config, values
 from mlopsproject.core.commands import job_command
 from mlopsproject.core.drift_reports import DRIFT_FILE
 from mlopsproject.core.errors import ConfigError, DataError
-from mlopsproject.core.files import atomic_file
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.promotion import promote
 from mlopsproject.core.schemas import DriftReport
@@ -48,14 +43,13 @@ from mlopsproject.monitoring.retraining_settings import (
     recipe,
     truth,
 )
+from mlopsproject.monitoring.step_results import StepResults, read_json, short_hash, write_json
 from mlopsproject.monitoring.tracking import log_comparison
 from mlopsproject.overrides import quoted
 
 log = logging.getLogger(__name__)
 
 _START: Final = "start.json"
-#: File with the reason why the check stopped the retraining; removed when a later check does not.
-_STOPPED: Final = "stopped.json"
 #: Suffix of candidates' names; it is replaced if production was itself a candidate.
 _SUFFIX: Final = re.compile(r"-r[0-9a-f]{8}$")
 #: If production was trained on more than this share of the new images, there is no retraining.
@@ -93,6 +87,7 @@ class Retraining:
         check_old_data(self._old, production.spec)
         self._key = self._identity_hash()
         self.folder, self.production = self._place(production.model_version)
+        self._results = StepResults(self.folder)
 
     def run(self) -> Outcome:
         """Run the configured step, or all remaining ones until one of them stops the retraining.
@@ -100,24 +95,23 @@ class Retraining:
         Raises:
             UserError: if a step fails, or an earlier step is missing.
         """
-        with self._locked():
+        with self._results.locked():
             self._discard_other_gate()
-            if self._settings["step"] not in (None, "check") and (found := _read(self.folder / _STOPPED)):
-                return self._outcome(found["reason"])
+            if self._settings["step"] not in (None, "check") and (reason := self._results.stopped):
+                return self._outcome(reason)
             steps = STEPS if self._settings["step"] is None else (self._settings["step"],)
             for step in steps:
-                if self._result(step) is not None:
+                if self._results.get(step) is not None:
                     log.info("Step %s is done already", step)
                     continue
-                missing = [name for name in STEPS[: STEPS.index(step)] if self._result(name) is None]
+                missing = [name for name in STEPS[: STEPS.index(step)] if self._results.get(name) is None]
                 if missing:
                     raise ConfigError(f"step={step} needs the step {missing[0]} first.", f"Run step={missing[0]}.")
                 log.info("Step %s", step)
                 stopped = self._steps()[step]()
+                self._results.stopped = stopped
                 if stopped:
-                    _write(self.folder / _STOPPED, {"reason": stopped})
                     return self._outcome(stopped)
-                (self.folder / _STOPPED).unlink(missing_ok=True)
             return self._outcome(None)
 
     def _steps(self) -> dict[str, Callable[[], str | None]]:
@@ -145,7 +139,7 @@ class Retraining:
         report = run_drift(drift, self.folder / "check")
         if exit_code(report) != DRIFT and not settings["force"]:
             return no_reason(report)
-        self._done("check", {"verdict": report.verdict, "forced": exit_code(report) != DRIFT})
+        self._results.write("check", {"verdict": report.verdict, "forced": exit_code(report) != DRIFT})
         return None
 
     def _share_trained(self) -> float:
@@ -162,7 +156,7 @@ class Retraining:
         for key in ("label_map", "votes", "votes_map"):
             options.pop(key, None)  # each data set is read with its own
         # Depends only on the merged data, so that other retrainings reuse the data set.
-        digits = _hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
+        digits = short_hash([read_import(folder)["fingerprint"] for folder in (self._old, self._new)])
         name = f"{self._old.name}-{self._new.name}-{digits}"
         result = import_dataset(
             merged_source([self._old, self._new]),
@@ -172,7 +166,7 @@ class Retraining:
             progress=self._settings["progress"],
             **options,
         )
-        self._done("merge", {"data": name, "rows": result.info["rows"], "splits": result.info["splits"]})
+        self._results.write("merge", {"data": name, "rows": result.info["rows"], "splits": result.info["splits"]})
         return None
 
     def _train_candidate(self) -> str | None:
@@ -180,7 +174,7 @@ class Retraining:
         found = self._candidate()
         if found is None:
             output = self.folder / "train"
-            given = [f"data.name={self._result_of('merge')['data']}", f"data.root={self._root}"]
+            given = [f"data.name={self._results.of('merge')['data']}", f"data.root={self._root}"]
             given += [f"classes=[{','.join(self._classes)}]", f"store.uri={self._settings['store']['uri']}"]
             given += ["store.alias=null", f"bundle_name={self._prefix()}"]
             given += [f"trainer.progress={str(self._settings['progress']).lower()}"]
@@ -192,25 +186,25 @@ class Retraining:
             found = self._candidate()
         if found is None:
             raise DataError(f"Training left no bundle {self._prefix()}-… in {self._store.uri}.", "Run it again.")
-        self._done("train", {"candidate": found})
+        self._results.write("train", {"candidate": found})
         return None
 
     def _compare(self) -> str | None:
         uri, threads = self._settings["store"]["uri"], self._settings["threads"]
-        candidate = self._result_of("train")["candidate"]
+        candidate = self._results.of("train")["candidate"]
         production, other = (Predictor.load(name, store=uri, threads=threads) for name in (self.production, candidate))
-        data = {"name": self._result_of("merge")["data"], "root": self._root, **truth(self._recipe)}
+        data = {"name": self._results.of("merge")["data"], "root": self._root, **truth(self._recipe)}
         comparison = compare_models(production, other, data, self._new.name, self._gate)
         write_comparison(comparison, self.folder)
         log_comparison(self._settings["wandb"], comparison, self.folder)
-        self._done("compare", {"better": comparison.better, "gate": asdict(self._gate)})
+        self._results.write("compare", {"better": comparison.better, "gate": asdict(self._gate)})
         return None
 
     def _promote(self) -> str | None:
-        if not self._result_of("compare")["better"]:
-            self._done("promote", {"promoted": None})
+        if not self._results.of("compare")["better"]:
+            self._results.write("promote", {"promoted": None})
             return None
-        candidate, alias = self._result_of("train")["candidate"], self._settings["alias"]
+        candidate, alias = self._results.of("train")["candidate"], self._settings["alias"]
         holds = self._store.get_alias(alias)
         if holds not in (self.production, candidate):
             raise ConfigError(
@@ -218,17 +212,16 @@ class Retraining:
                 "Run the same command again: it begins anew with that one.",
             )
         promote(candidate, alias, self._settings["store"]["uri"])
-        self._done("promote", {"promoted": candidate})
+        self._results.write("promote", {"promoted": candidate})
         return None
 
     def _discard_other_gate(self) -> None:
         """Discard a comparison by another gate, unless it led to a promotion, to compare without training again."""
-        compared, candidate = self._result("compare"), (self._result("train") or {}).get("candidate")
+        compared, candidate = self._results.get("compare"), (self._results.get("train") or {}).get("candidate")
         moved = candidate is not None and self._store.get_alias(self._settings["alias"]) == candidate
-        decided = (self._result("promote") or {}).get("promoted")
+        decided = (self._results.get("promote") or {}).get("promoted")
         if compared and compared["gate"] != asdict(self._gate) and not moved and not decided:
-            for step in ("promote", "compare"):
-                (self.folder / f"{step}.json").unlink(missing_ok=True)
+            self._results.discard("promote", "compare")
 
     def _known_data(self, name: str, spec: InputSpec) -> Path:
         """The folder of an imported data set; if `name` is a folder of pictures, it is imported first."""
@@ -242,7 +235,7 @@ class Retraining:
         # The content of the recipe, not only its name.
         own["train"] = values(load_config("train", self._recipe))
         own |= {"fingerprints": [read_import(folder)["fingerprint"] for folder in (self._old, self._new)]}
-        return _hash(own)
+        return short_hash(own)
 
     def _place(self, production: str) -> tuple[Path, str]:
         """The folder of this retraining, and the name of the bundle that was in production at its start.
@@ -252,39 +245,29 @@ class Retraining:
         """
         root = Path(str(self._settings["runs"])) / f"{self._old.name}-{self._new.name}-{self._key}"
         for start in sorted(root.glob(f"*/{_START}")):
-            begun = json.loads(start.read_text(encoding="utf-8"))["production"]
+            begun = read_json(start)["production"]
+            results = StepResults(start.parent)
             moved_on = self._store.get_alias(self._settings["alias"])
-            candidate = _read(start.parent / "train.json").get("candidate")
-            if not (start.parent / "promote.json").is_file() and moved_on in (begun, candidate):
+            candidate = (results.get("train") or {}).get("candidate")
+            if results.get("promote") is None and moved_on in (begun, candidate):
                 return start.parent, begun
         folder = root / production
         if not (folder / _START).is_file():
-            _write(folder / _START, {"production": production, **{key: self._settings[key] for key in _IDENTITY}})
+            write_json(folder / _START, {"production": production, **{key: self._settings[key] for key in _IDENTITY}})
         return folder, production
 
     def _prefix(self) -> str:
         """Prefix of the candidate's name, by which an existing candidate is found."""
         family = self.production.rpartition("-")[0]
-        return f"{_SUFFIX.sub('', family)}-r{_hash([self._key, self.production])}"
+        return f"{_SUFFIX.sub('', family)}-r{short_hash([self._key, self.production])}"
 
     def _candidate(self) -> str | None:
         found = [name for name in self._store.names() if name.rpartition("-")[0] == self._prefix()]
         return max(found, key=lambda name: self._store.open(name).spec.created_at, default=None)
 
-    def _result(self, step: str) -> dict[str, Any] | None:
-        return _read(self.folder / f"{step}.json") or None
-
-    def _result_of(self, step: str) -> dict[str, Any]:
-        result = self._result(step)
-        assert result is not None
-        return result
-
-    def _done(self, step: str, result: Mapping[str, Any]) -> None:
-        _write(self.folder / f"{step}.json", {"step": step, **result})
-
     def _outcome(self, stopped: str | None) -> Outcome:
         report, comparison = self.folder / "check" / DRIFT_FILE, self.folder / COMPARISON_FILE
-        promoted = (self._result("promote") or {}).get("promoted")
+        promoted = (self._results.get("promote") or {}).get("promoted")
         holds = self._store.get_alias(self._settings["alias"])
         if promoted is not None and promoted != holds:
             again = job_command("promote", f"bundle={promoted}", f"alias={self._settings['alias']}")
@@ -293,37 +276,11 @@ class Retraining:
         return Outcome(
             folder=self.folder,
             production=self.production,
-            done=tuple(step for step in STEPS if self._result(step) is not None),
+            done=tuple(step for step in STEPS if self._results.get(step) is not None),
             report=DriftReport.model_validate_json(report.read_bytes()) if report.is_file() else None,
-            comparison=Comparison.model_validate_json(comparison.read_bytes()) if self._result("compare") else None,
+            comparison=Comparison.model_validate_json(comparison.read_bytes())
+            if self._results.get("compare")
+            else None,
             promoted=promoted,
             stopped=stopped,
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lock the folder against other processes; the operating system releases the lock when this process ends."""
-        with (self.folder / "lock").open("w") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(f"Another process is at work in {self.folder}.", "Wait for it.") from None
-            yield
-
-
-def _hash(document: Any) -> str:
-    """The first eight hex digits of the SHA-256 of a JSON document."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
