@@ -133,8 +133,16 @@ def data_report(c, override):
 
 
 @task(iterable=["override"], help=OVERRIDES)
+def preprocess(c, override):
+    """Bring a data set to a network's input, as a training does first (data.name=, data.size=)."""
+    if not any(text.startswith("data.name=") for text in override) or "data.name=train_data" in override:
+        _pull(c, "train_data")
+    _job(c, "preprocess", override)
+
+
+@task(iterable=["override"], help=OVERRIDES)
 def promote(c, override):
-    """Test a bundle and point an alias at it (bundle=, alias=production)."""
+    """Test a bundle and point an alias at it (bundle=, alias=production, data.name= for a gate)."""
     _job(c, "promote", override)
 
 

@@ -13,6 +13,7 @@ from mlopsproject.overrides import choices, config_folder
 
 JOBS: Final = (
     "import_data",
+    "preprocess",
     "data_report",
     "train",
     "export",

@@ -53,6 +53,7 @@ JOBS: Final = {
     "promote": Job("promote", "data", "test a bundle and point an alias at it", "bundle=latest alias=production"),
     "rollback": Job("rollback", "data", "move an alias back to the bundle it held before", "alias=production"),
     "import-data": Job("import_data", "data", "import faces as a data set", "source=faces.zip name=mine"),
+    "preprocess": Job("preprocess", "data", "bring a data set to a network's input", "data.name=mine data.size=48"),
     "data-report": Job("data_report", "evaluate", "write a data set's HTML report", "name=mine"),
     "sample-data": Job("data.synthetic", "data", "render synthetic sample faces into a folder"),
     "drift": Job("drift", "drift", "compare current faces with a bundle's reference", "current=log bundle=production"),

@@ -144,9 +144,9 @@ def output_folder() -> Path:
 def run_job(job: str, task: Task) -> None:
     """Run a job from the command line: `python -m mlopsproject.<job> key=value …`.
 
-    `--help` prints the job's keys. A `UserError` is printed in one line and exits with 1, without a traceback, Ctrl-C
-    exits with 130 and SIGTERM with 143; any other exception is a bug and keeps its traceback. An integer that the task
-    returns is the exit code.
+    `--help` prints the job's keys. A `UserError` is printed in one line and exits with its code, without a traceback,
+    Ctrl-C exits with 130 and SIGTERM with 143; any other exception is a bug and keeps its traceback. An integer that
+    the task returns is the exit code.
     """
     set_up_logging()
     # By default the first process of a container, which a job is there, ignores it.
@@ -230,9 +230,9 @@ def _check_overrides(job: str) -> None:
 
 
 def _fail(error: UserError) -> NoReturn:
-    """Print the one line and leave with exit code 1."""
+    """Print the one line and leave with the error's exit code."""
     Console(stderr=True).print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True, highlight=False)
-    sys.exit(1)
+    sys.exit(error.exit_code)
 
 
 def _escape(text: str) -> str:

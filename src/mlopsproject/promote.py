@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 from omegaconf import DictConfig
 from rich.console import Console
 
 from mlopsproject.config import require, run_job, values
+from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.promotion import Promotion
 from mlopsproject.core.promotion import promote as promote_bundle
+from mlopsproject.core.store import Store
 
 
 def promote(config: DictConfig) -> Promotion:
-    """Promote as the config says and print what changed."""
+    """Promote as the config says and print what changed.
+
+    Raises:
+        UserError: a missing or damaged bundle, one that does not pass its gate, a store that cannot be written; the
+            alias is not changed.
+    """
     settings = values(config)
-    promotion = promote_bundle(require(settings, "bundle"), str(require(settings, "alias")), settings["store"]["uri"])
+    bundle, alias, store = require(settings, "bundle"), str(require(settings, "alias")), settings["store"]["uri"]
+    console = Console()
+    if settings["data"]["name"] is not None:
+        console.print(f"Gate passed: {_pass_gate(settings)}", soft_wrap=True, highlight=False)
+    promotion = promote_bundle(bundle, alias, store)
     checked = ", ".join(promotion.checked)
-    Console().print(f"{promotion} (tested: {checked})", soft_wrap=True, highlight=False)
+    console.print(f"{promotion} (tested: {checked})", soft_wrap=True, highlight=False)
     return promotion
+
+
+def _pass_gate(settings: Mapping[str, Any]) -> str:
+    # Libraries of the extra `drift`, which a promotion without a gate does not need.
+    from mlopsproject.monitoring.gate import Gate, pass_gate
+
+    gate, store, alias = Gate.of(settings["gate"]), settings["store"]["uri"], str(settings["alias"])
+    Store.check_alias(alias)
+    load = partial(Predictor.load, store=store, threads=settings["threads"])
+    production = None if Store(store).get_alias(alias) is None else load(alias)
+    return pass_gate(load(settings["bundle"]), production, settings["data"], gate)
 
 
 def main() -> None:

@@ -43,7 +43,8 @@ def messy(tmp_path_factory: pytest.TempPathFactory, smooth_picture: Draw) -> Pat
 @pytest.fixture(scope="module")
 def page(messy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("reports") / "deep" / "data.html"
-    return write_data_report("messy", path, root=messy, command="import it").read_text(encoding="utf-8")
+    write_data_report("messy", path, root=messy, command="import it")
+    return path.read_text(encoding="utf-8")
 
 
 def test_is_one_file_that_asks_for_no_other(page: str) -> None:
@@ -90,7 +91,8 @@ def test_a_clean_set_has_nothing_to_complain_about(tmp_path: Path, smooth_pictur
         for index in range(10):
             smooth_picture(32, 32, seed=100 * number + index, mode="L").save(tmp_path / "clean" / name / f"{index}.png")
     import_dataset(tmp_path / "clean", "clean", root=tmp_path / "data", size=32, workers=1, progress=False)
-    text = write_data_report("clean", tmp_path / "clean.html", root=tmp_path / "data").read_text(encoding="utf-8")
+    assert write_data_report("clean", tmp_path / "clean.html", root=tmp_path / "data") == []
+    text = (tmp_path / "clean.html").read_text(encoding="utf-8")
     assert "None: all 20 files are used." in text
     assert "The largest group" not in text
     assert "different labels</h2>" not in text
@@ -100,3 +102,17 @@ def test_an_unknown_data_set_is_an_error_and_leaves_no_page(messy: Path, tmp_pat
     with pytest.raises(DataError, match="did you mean 'messy'"):
         write_data_report("mesy", tmp_path / "x.html", root=messy)
     assert not list(tmp_path.iterdir())
+
+
+def test_limits_that_are_not_kept_are_named_and_shown(messy: Path, tmp_path: Path) -> None:
+    limits = {"max_left_out": 0.02, "max_conflicts": 0.01, "min_per_class": 50}
+    failed = write_data_report("messy", tmp_path / "data.html", root=messy, checks=limits)
+    assert [sentence.partition("(")[2].partition(")")[0] for sentence in failed] == [
+        "checks.max_left_out",
+        "checks.max_conflicts",
+        "checks.min_per_class",
+    ]
+    assert failed[0] == "2 of 69 files are no usable pictures: 2.9 %, at most 2 % may (checks.max_left_out)."
+    text = (tmp_path / "data.html").read_text(encoding="utf-8")
+    assert "Checks that failed" in text
+    assert "2 of 69 files are no usable pictures" in text

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mlopsproject.benchmark import benchmark
 from mlopsproject.compare import compare
 from mlopsproject.config import load_config
 from mlopsproject.core.bundle import Bundle
-from mlopsproject.core.errors import ConfigError, UserError
+from mlopsproject.core.errors import ConfigError, DataError, UserError
 from mlopsproject.core.store import Store
 from mlopsproject.data_report import data_report
 from mlopsproject.evaluate import evaluate
@@ -157,6 +158,33 @@ def test_data_report_is_one_page(drawn_faces: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert data_report(load_config("data_report", ["name=drawn", f"root={drawn_faces}", f"output={page}"])) == page
     assert "drawn" in page.read_text()
+
+
+def test_data_that_do_not_keep_their_limits_are_an_error_after_the_report(drawn_faces: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    with pytest.raises(DataError, match=rf"at least 1,000 are needed \(checks.min_per_class\). Look at {page}"):
+        data_report(
+            load_config(
+                "data_report", ["name=drawn", f"root={drawn_faces}", f"output={page}", "checks.min_per_class=1000"]
+            )
+        )
+    assert "Checks that failed" in page.read_text()
+
+
+def test_what_may_pass_when_it_is_tried_again_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: str) -> str:
+        raise ConnectionError("no route")
+
+    monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=fail))
+    arguments = ["import_data", "source=kaggle:a/b", "name=faces", f"root={tmp_path}/data", f"hydra.run.dir={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        import_data_command()
+    assert stopped.value.code == 75
+    assert "Downloading kaggle:a/b failed (ConnectionError: no route)" in capsys.readouterr().err
+    assert not (tmp_path / "data/faces").exists()
 
 
 def test_a_user_mistake_is_one_line_and_exit_code_1(

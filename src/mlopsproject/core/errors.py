@@ -1,9 +1,13 @@
-"""Errors that a user can fix. Entry points print them in one line and exit with 1; any other exception is a bug."""
+"""Errors that a user can fix. Entry points print them in one line and exit with their code; any other one is a bug."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar, Final
+
+#: Exit code of what may succeed when it is tried again (`EX_TEMPFAIL` of `sysexits.h`); schedulers do so.
+TRY_AGAIN: Final = 75
 
 
 class UserError(Exception):
@@ -12,7 +16,12 @@ class UserError(Exception):
     Args:
         message: what is wrong, naming the file or key and the value found.
         fix: what to do about it, as a sentence or a command; empty if the message says it.
+
+    Attributes:
+        exit_code: of a job that ends with this error.
     """
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, fix: str = "") -> None:
         self.message = printable(message)
@@ -51,6 +60,18 @@ class BundleError(UserError):
 
 class StoreError(UserError):
     """A store (folder, `gs://`, `s3://`) that cannot be reached, read or written."""
+
+
+class DownloadError(DataError):
+    """Data that could not be downloaded just now."""
+
+    exit_code = TRY_AGAIN
+
+
+class UnreachableError(StoreError):
+    """A store that did not answer, or not as it should."""
+
+    exit_code = TRY_AGAIN
 
 
 def printable(text: str) -> str:

@@ -217,7 +217,7 @@ class Store(StoreFiles):
             else:
                 self._upload(bundle)
         except StoreError as error:
-            raise StoreError(error.message, f"{error.fix} The bundle is kept in {bundle.path}.".strip()) from error
+            raise type(error)(error.message, f"{error.fix} The bundle is kept in {bundle.path}.".strip()) from error
         return bundle.name
 
     def _upload(self, bundle: Bundle) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mlopsproject.core.connections import connect, filesystem_class
-from mlopsproject.core.errors import StoreError, UserError, first_line
+from mlopsproject.core.errors import StoreError, UnreachableError, UserError, first_line
 from mlopsproject.core.files import atomic_file, is_disk_full
 
 #: The default store: this folder of the working directory.
@@ -107,7 +107,8 @@ class StoreFiles:
                 raise
             reason = first_line(error)
             fix = "Check the address, the network and the credentials." if self.folder is None else ""
-            raise StoreError(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error
+            kind = UnreachableError if self.folder is None else StoreError
+            raise kind(f"Store {self.uri}: cannot {doing} ({reason}).", fix) from error
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.uri!r})"

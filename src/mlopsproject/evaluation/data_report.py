@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlopsproject.data.facts import SUSPECT_LIMITS, dataset_facts, dataset_images
 from mlopsproject.data.manifest import column, read_manifest
+from mlopsproject.data.quality import failed_checks
 from mlopsproject.evaluation.pages import picture_uri, write_page
 from mlopsproject.evaluation.style import GRID, MUTED, SPLIT_COLOURS
 
@@ -106,8 +108,15 @@ class _Figures:
 
 
 def write_data_report(
-    name: str, path: Path, *, root: Path = Path("data"), samples: int = 13, seed: int = 0, command: str = ""
-) -> Path:
+    name: str,
+    path: Path,
+    *,
+    root: Path = Path("data"),
+    samples: int = 13,
+    seed: int = 0,
+    command: str = "",
+    checks: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Write the page on an imported data set.
 
     Args:
@@ -116,10 +125,11 @@ def write_data_report(
         root: where data sets live.
         samples: pictures shown of each class.
         seed: of their random choice.
-        command: what imported the data set, shown on the page.
+        command: that wrote the page, shown on it.
+        checks: limits, see `quality.failed_checks`.
 
     Returns:
-        The path.
+        A sentence for each limit that is not kept; the page shows them, too.
 
     Raises:
         DataError: no such data set, or it is damaged.
@@ -127,11 +137,20 @@ def write_data_report(
     facts = dataset_facts(name, root, seed=seed)
     manifest = read_manifest(root / name)
     gallery = Gallery(dataset_images(name, root), column(manifest, "label"), column(manifest, "path"))
-    return render_data_report(facts, gallery, path, samples=samples, seed=seed, command=command)
+    failed = failed_checks(facts, checks) if checks else []
+    render_data_report(facts, gallery, path, samples=samples, seed=seed, command=command, failed=failed)
+    return failed
 
 
 def render_data_report(
-    facts: dict[str, Any], gallery: Gallery, path: Path, *, samples: int = 13, seed: int = 0, command: str = ""
+    facts: dict[str, Any],
+    gallery: Gallery,
+    path: Path,
+    *,
+    samples: int = 13,
+    seed: int = 0,
+    command: str = "",
+    failed: Sequence[str] = (),
 ) -> Path:
     """Write the page from facts as `data.facts.dataset_facts` gives them.
 
@@ -151,6 +170,7 @@ def render_data_report(
         modes=_MODES,
         suspect_rule=_suspect_rule,
         command=command,
+        failed=failed,
     )
 
 

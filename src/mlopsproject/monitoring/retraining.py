@@ -31,7 +31,8 @@ from mlopsproject.data.importer import import_dataset
 from mlopsproject.data.manifest import read_import, read_manifest
 from mlopsproject.data.merging import merged_source
 from mlopsproject.data.opening import import_folder
-from mlopsproject.monitoring.comparison import COMPARISON_FILE, Comparison, Gate, compare_models, write_comparison
+from mlopsproject.monitoring.comparison import COMPARISON_FILE, Comparison, compare_models, write_comparison
+from mlopsproject.monitoring.gate import Gate
 from mlopsproject.monitoring.job import DRIFT, exit_code, run_drift
 from mlopsproject.monitoring.retraining_settings import (
     STEPS,

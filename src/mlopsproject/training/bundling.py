@@ -206,7 +206,7 @@ def publish(bundle: Bundle, uri: str, alias: object) -> None:
     except StoreError as error:
         words = ["uv", "run", "invoke", "promote", "-o", f"bundle={bundle.path}", "-o", f"store.uri={uri}"]
         again = f"To publish it: {shlex.join([*words, '-o', f'alias={alias}'])}" if alias is not None else ""
-        raise StoreError(error.message, " ".join(filter(None, [error.fix, again]))) from error
+        raise type(error)(error.message, " ".join(filter(None, [error.fix, again]))) from error
 
 
 def _calibration_sample(dataset: FaceDataset, count: int, seed: int) -> Any:

@@ -269,6 +269,12 @@ def test_a_source_without_class_folders_says_what_was_expected(tmp_path: Path) -
         open_source(tmp_path / "empty").scan()
 
 
+def _with_status(status: int) -> Exception:
+    error = OSError(f"{status} Client Error")
+    error.response = types.SimpleNamespace(status_code=status)  # type: ignore[attr-defined]
+    return error
+
+
 def test_kaggle_goes_through_kagglehub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -287,6 +293,44 @@ def test_kaggle_goes_through_kagglehub(folder: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="kaggle:owner/name"):
         open_source("kaggle:fer2013")
     assert asked == ["msambare/fer2013", "no/network"]
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ConnectionError("no route"), True),
+        (TimeoutError("too slow"), True),
+        (_with_status(503), True),
+        (_with_status(429), True),
+        (_with_status(403), False),
+        (_with_status(404), False),
+        (ValueError("not a data set"), False),
+    ],
+)
+def test_only_what_may_pass_is_worth_another_try_at_kaggle(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool
+) -> None:
+    def fail(_: str) -> str:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=fail))
+    monkeypatch.delenv("KAGGLE_KEY", raising=False)
+    with pytest.raises(DataError, match=r"KAGGLE_USERNAME and KAGGLE_KEY.*no such variables are set") as raised:
+        open_source("kaggle:a/b")
+    assert raised.value.exit_code == (75 if again else 1)
+
+
+def test_kaggle_keys_that_are_set_are_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> str:
+        raise _with_status(403)
+
+    monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=fail))
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    monkeypatch.setenv("KAGGLE_KEY", "secret")
+    with pytest.raises(DataError) as raised:
+        open_source("kaggle:a/b")
+    assert "no such variables" not in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_kaggle_without_the_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ from PIL import Image
 
 from mlopsproject.config import load_config, values
 from mlopsproject.core.errors import ConfigError
-from mlopsproject.monitoring.comparison import Comparison, Gate, Part, compare_answers, decide, write_comparison
+from mlopsproject.monitoring.comparison import Comparison, decide, write_comparison
+from mlopsproject.monitoring.gate import Gate, Part, compare_answers
 
-GATE = Gate(margin=0.02, confidence=0.95, samples=500, min_test=20, seed=0)
+GATE = Gate(margin=0.02, confidence=0.95, min_accuracy=0, samples=500, min_test=20, seed=0)
 
 
 def answers(count: int, right: int) -> NDArray[np.bool_]:
@@ -40,6 +41,12 @@ def test_a_better_model_passes() -> None:
     found = comparison(part(400, 370, 372), part(200, 120, 170))
     assert found.better
     assert "Better on the new data (+25.0 points" in found.reason
+
+
+def test_a_better_model_that_is_not_good_enough_is_kept_aside() -> None:
+    found = comparison(part(400, 370, 372), part(200, 120, 170))
+    found.min_accuracy = 0.9
+    assert decide(found) == (False, "It is right on 85.0 % of the new data; 90 % is the least.")
 
 
 @pytest.mark.parametrize(
