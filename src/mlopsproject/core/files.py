@@ -122,6 +122,29 @@ def put_in_place(folder: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def swap_in(folder: Path, target: Path, replaced: Path) -> None:
+    """Rename a finished folder to `target`; one that is there already is kept as `replaced`, and put back on failure.
+
+    Args:
+        folder: on the file system of `target`.
+        target: its place.
+        replaced: does not exist yet.
+    """
+    try:
+        if target.exists():
+            target.replace(replaced)
+        folder.replace(target)
+    except BaseException:
+        put_back(replaced, target)
+        raise
+
+
+def put_back(replaced: Path, target: Path) -> None:
+    """Undo a `swap_in` that was cut off."""
+    if replaced.exists() and not target.exists():
+        replaced.replace(target)
+
+
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)

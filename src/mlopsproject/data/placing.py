@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from mlopsproject.core.errors import DataError
-from mlopsproject.core.files import sync
+from mlopsproject.core.files import put_back, swap_in, sync
 from mlopsproject.data import cache
 from mlopsproject.data.manifest import CACHE_FOLDER, EXCLUDED_FILE, IMPORT_FILE, MANIFEST_FILE, write_manifest
 from mlopsproject.data.staging import EXCLUDED, PIXELS, Staging, lock
@@ -65,7 +65,9 @@ def install_dataset(staging: Staging, manifest: pa.Table, info: dict[str, Any], 
     (complete / IMPORT_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     for path in complete.rglob("*"):
         sync(path)
-    _swap(complete, folder, staging.folder / _REPLACED)
+    replaced = staging.folder / _REPLACED
+    shutil.rmtree(replaced, ignore_errors=True)
+    swap_in(complete, folder, replaced)
     staging.discard()
 
 
@@ -76,7 +78,7 @@ def restore_replaced(folder: Path) -> None:
     with contextlib.suppress(DataError):
         if not folder.exists() and (work / _REPLACED / IMPORT_FILE).is_file():
             with lock(work):
-                _put_back(work / _REPLACED, folder)
+                put_back(work / _REPLACED, folder)
 
 
 def _link_or_copy(pixels: Path, cached: Path) -> None:
@@ -85,19 +87,3 @@ def _link_or_copy(pixels: Path, cached: Path) -> None:
         os.link(pixels, cached)
     except OSError:  # FAT, exFAT and many network file systems have no hard links
         shutil.copyfile(pixels, cached)
-
-
-def _swap(complete: Path, folder: Path, replaced: Path) -> None:
-    shutil.rmtree(replaced, ignore_errors=True)
-    try:
-        if folder.exists():
-            folder.replace(replaced)
-        complete.replace(folder)
-    except BaseException:
-        _put_back(replaced, folder)
-        raise
-
-
-def _put_back(replaced: Path, folder: Path) -> None:
-    if replaced.exists() and not folder.exists():
-        replaced.replace(folder)

@@ -12,6 +12,8 @@ from mlopsproject.core.errors import ConfigError, first_line
 from mlopsproject.training.networks import Network
 
 ALLOWED = ("mlopsproject.", "torch.", "torchvision.", "pytorch_lightning.")
+#: What stands beside a network's arguments: where it began, and what a bundle's spec records.
+_NO_ARGUMENTS = ("init_from", "parameters", "macs")
 
 
 def build(config: Mapping[str, Any], **arguments: Any) -> Any:
@@ -31,10 +33,10 @@ def build(config: Mapping[str, Any], **arguments: Any) -> Any:
 
 
 def build_network(model: Mapping[str, Any], *, classes: int, channels: int, size: int) -> Network:
-    """Build a network from its YAML (`configs/model/*.yaml`).
+    """Build a network from its YAML (`configs/model/*.yaml`), or from `network` of a bundle's spec.
 
     Args:
-        model: `_target_` and arguments; `init_from` is ignored here.
+        model: `_target_` and arguments; what a spec records beside them, and `init_from`, are ignored.
         classes: number of logits.
         channels: input channels.
         size: input height and width in pixels.
@@ -42,7 +44,7 @@ def build_network(model: Mapping[str, Any], *, classes: int, channels: int, size
     Raises:
         ConfigError: if the target is no `Network`, or does not take the arguments.
     """
-    settings = {key: value for key, value in model.items() if key != "init_from"}
+    settings = {key: value for key, value in model.items() if key not in _NO_ARGUMENTS}
     network = build(settings, classes=classes, channels=channels, size=size)
     if not isinstance(network, Network):
         raise ConfigError(f"model._target_={settings['_target_']!r} is not a mlopsproject Network.")

@@ -20,9 +20,6 @@ from mlopsproject.training.export import load_weights
 from mlopsproject.training.factory import build_network
 from mlopsproject.training.networks import Network
 
-#: What a bundle's spec holds about its network beside the arguments that build it.
-_RECORDED = ("parameters", "macs")
-
 
 @dataclass(frozen=True)
 class _Teacher:
@@ -88,8 +85,7 @@ def _open(bundle: Bundle, classes: Sequence[str], spec: InputSpec) -> _Teacher:
             f"distill.online=true: {bundle.name} takes {own.channels} x {own.size} x {own.size} pictures.",
             f"Use data.size={own.size} data.channels={own.channels}, or distill.online=false.",
         )
-    arguments = {name: value for name, value in bundle.spec.network.items() if name not in _RECORDED}
-    network = build_network(arguments, classes=len(known), channels=own.channels, size=own.size)
+    network = build_network(bundle.spec.network, classes=len(known), channels=own.channels, size=own.size)
     load_weights(network, bundle.file("weights.safetensors"), source=bundle.name, classes=known, known=known)
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     columns = [known.index(name) for name in classes]
