@@ -16,6 +16,7 @@ from mlopsproject.core.checks import check_choice
 from mlopsproject.core.errors import UserError
 from mlopsproject.data.benchmark import benchmark_import
 from mlopsproject.evaluation.latency import latency_of_bundle
+from mlopsproject.evaluation.litert_latency import latency_of_litert
 
 #: The key of figures that are held against something.
 BARS: Final = "bars"
@@ -68,6 +69,10 @@ def _parity(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _latency(settings: dict[str, Any]) -> dict[str, Any]:
     return latency_of_bundle(**settings)
+
+
+def _litert(settings: dict[str, Any]) -> dict[str, Any]:
+    return latency_of_litert(**settings)
 
 
 def _drift(settings: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +129,7 @@ WHAT = {
     "import": _import,
     "parity": _parity,
     "latency": _latency,
+    "litert": _litert,
     "serving": _serving,
     "drift": _drift,
     "drift_log": _drift_log,

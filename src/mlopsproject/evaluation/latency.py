@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlopsproject.core.checks import check_whole
 from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.resolve import resolve_bundle
+from mlopsproject.core.spec import InputSpec
+
+#: Gives the probabilities of one picture, uint8 `[1, C, size, size]`.
+Answer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 _WARM_UP = 30
 _RUNS = 50
@@ -28,18 +33,37 @@ def measure_latency(predictors: Sequence[Predictor], *, rounds: int = 10, seed: 
     Returns:
         Milliseconds per picture of each predictor: the median of its best round.
     """
+    answers = [answer_of(predictor) for predictor in predictors]
+    return measure_answers(answers, [predictor.spec.input for predictor in predictors], rounds=rounds, seed=seed)
+
+
+def measure_answers(
+    answers: Sequence[Answer], inputs: Sequence[InputSpec], *, rounds: int = 10, seed: int = 0
+) -> list[float]:
+    """As `measure_latency`, of anything that answers on one thread.
+
+    Args:
+        answers: what is timed.
+        inputs: what each takes.
+        rounds: see `measure_latency`.
+        seed: of the pictures.
+    """
     rng = np.random.default_rng(seed)
     pictures = []
-    for predictor in predictors:
-        entry = predictor.spec.input
+    for answer, entry in zip(answers, inputs, strict=True):
         pictures.append(rng.integers(0, 256, (_RUNS, 1, entry.channels, entry.size, entry.size), dtype=np.uint8))
         for index in range(_WARM_UP):
-            predictor.logits(pictures[-1][index % _RUNS])
-    best = [float("inf")] * len(predictors)
+            answer(pictures[-1][index % _RUNS])
+    best = [float("inf")] * len(answers)
     for _ in range(rounds):
-        for number, predictor in enumerate(predictors):
-            best[number] = min(best[number], _median_ms(predictor, pictures[number]))
+        for number, answer in enumerate(answers):
+            best[number] = min(best[number], _median_ms(answer, pictures[number]))
     return best
+
+
+def answer_of(predictor: Predictor) -> Answer:
+    """What a Predictor does with one picture, from pixels to probabilities."""
+    return lambda picture: predictor.probabilities(predictor.logits(picture)[0])
 
 
 def latency_of_bundle(bundle: str, store: str, rounds: int) -> dict[str, Any]:
@@ -64,10 +88,10 @@ def latency_of_bundle(bundle: str, store: str, rounds: int) -> dict[str, Any]:
     return {"bundle": opened.name, "parameters": opened.spec.network.get("parameters"), **named}
 
 
-def _median_ms(predictor: Predictor, pictures: np.ndarray) -> float:
+def _median_ms(answer: Answer, pictures: NDArray[np.uint8]) -> float:
     times = []
     for picture in pictures:
         start = time.perf_counter()
-        predictor.probabilities(predictor.logits(picture)[0])
+        answer(picture)
         times.append(time.perf_counter() - start)
     return 1000 * float(np.median(times))

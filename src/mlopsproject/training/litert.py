@@ -23,12 +23,11 @@ from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import Precision
 from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
+from mlopsproject.evaluation.litert_latency import DOCUMENT
 from mlopsproject.training.litert_environment import run_converter
 
 log = logging.getLogger(__name__)
 
-#: Of a folder with LiteRT files.
-DOCUMENT: Final = "litert.json"
 FILES: Final[dict[Precision, str]] = {"fp32": "model.tflite", "int8": "model.int8.tflite"}
 #: What the files must keep to.
 MAX_DIFFERENCE: Final = 1e-3
@@ -177,18 +176,18 @@ def describe(
     return {
         "bundle": bundle.name,
         "classes": list(spec.classes),
-        "input": {
-            "name": "image",
-            "dtype": "float32",
-            "shape": [1, spec.input.channels, spec.input.size, spec.input.size],
-            "values": "(pixel / 255 - mean) / std, per channel; the picture is resized to a square as a whole",
-            **spec.input.model_dump(mode="json"),
-        },
-        "output": {
-            "name": "logits",
-            "dtype": "float32",
-            "shape": [1, len(spec.classes)],
-            "probabilities": "softmax(logits / temperature); uncertain if the largest is below abstain_threshold",
+        "input": spec.input.model_dump(mode="json"),
+        "tensors": {
+            "image": {
+                "dtype": "float32",
+                "shape": [1, spec.input.channels, spec.input.size, spec.input.size],
+                "values": "the whole picture resized to a square; (pixel / 255 - mean) / std per channel",
+            },
+            "logits": {
+                "dtype": "float32",
+                "shape": [1, len(spec.classes)],
+                "values": "probabilities are softmax(logits / temperature); uncertain: the largest < abstain_threshold",
+            },
         },
         "precisions": {
             name: {

@@ -1,0 +1,41 @@
+# /// script
+# dependencies = ["ai-edge-litert>=2.3", "pillow>=11"]
+# ///
+"""Say what a face seems to show: uv run answer.py PICTURE [FOLDER [fp32|int8]]; FOLDER has a litert.json."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
+
+
+def prepare(path: str, size: int, channels: int, resize_filter: str, mean: list, std: list) -> np.ndarray:
+    """Make the network's input of a picture: upright, opaque, resized to a square, normalised."""
+    with Image.open(path) as opened:
+        if (scale := min(opened.size) // max(512, size)) > 1:  # large JPEGs are decoded at a smaller scale
+            opened.draft(None, (opened.width // scale, opened.height // scale))
+        seen = ImageOps.exif_transpose(opened)
+    if seen.has_transparency_data:
+        seen = Image.alpha_composite(Image.new("RGBA", seen.size, (128, 128, 128, 255)), seen.convert("RGBA"))
+    small = seen.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling[resize_filter.upper()])
+    values = (np.asarray(small).reshape(size, size, channels) / 255 - mean) / std
+    return values.transpose(2, 0, 1)[None].astype(np.float32)
+
+
+if not 2 <= len(sys.argv) <= 4 or sys.argv[3:] not in ([], ["fp32"], ["int8"]):
+    sys.exit(__doc__)
+try:
+    picture, folder, precision = [*sys.argv[1:], *("", "fp32")[len(sys.argv) - 2 :]]
+    exported = Path(folder or max(Path("dist/litert").glob("*"), key=lambda found: found.stat().st_mtime, default=""))
+    model = json.loads((exported / "litert.json").read_text(encoding="utf-8"))
+    entry, image = model["precisions"][precision], prepare(picture, **model["input"])
+    logits = Interpreter(str(exported / entry["file"])).get_signature_runner()(image=image)["logits"][0]
+except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    sys.exit(f"error: {error}")
+odds = np.exp((logits - logits.max()) / entry["temperature"])
+ranked = sorted(zip((odds / odds.sum()).tolist(), model["classes"], strict=True), reverse=True)
+answer = "uncertain" if ranked[0][0] < entry["abstain_threshold"] else ranked[0][1]
+print(answer, *(f"{share:8.2%} {name}" for share, name in ranked), sep="\n")
