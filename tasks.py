@@ -110,7 +110,12 @@ def rollback(c, override):
 
 @task(iterable=["override"], help=OVERRIDES)
 def export(c, override):
-    """Make a bundle from a checkpoint of an earlier run (checkpoint=)."""
+    """Make a bundle from a checkpoint of an earlier run (checkpoint=), or files for phones of one (format=litert)."""
+    named = next(
+        (text.removeprefix("litert.data=") for text in override if text.startswith("litert.data=")), "train_data"
+    )
+    if "format=litert" in override and named == "train_data":
+        _pull(c, named)
     _job(c, "export", override)
 
 

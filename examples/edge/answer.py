@@ -21,8 +21,7 @@ def prepare(path: str, size: int, channels: int, resize_filter: str, mean: list,
     if seen.has_transparency_data:
         seen = Image.alpha_composite(Image.new("RGBA", seen.size, (128, 128, 128, 255)), seen.convert("RGBA"))
     small = seen.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling[resize_filter.upper()])
-    values = (np.asarray(small).reshape(size, size, channels) / 255 - mean) / std
-    return values.transpose(2, 0, 1)[None].astype(np.float32)
+    return ((np.asarray(small).reshape(1, size, size, channels) / 255 - mean) / std).transpose(0, 3, 1, 2).astype("f4")
 
 
 if not 2 <= len(sys.argv) <= 4 or sys.argv[3:] not in ([], ["fp32"], ["int8"]):
@@ -37,5 +36,5 @@ except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error
     sys.exit(f"error: {error}")
 odds = np.exp((logits - logits.max()) / entry["temperature"])
 ranked = sorted(zip((odds / odds.sum()).tolist(), model["classes"], strict=True), reverse=True)
-answer = "uncertain" if ranked[0][0] < entry["abstain_threshold"] else ranked[0][1]
-print(answer, *(f"{share:8.2%} {name}" for share, name in ranked), sep="\n")
+print(ranked[0][1] if ranked[0][0] >= entry["abstain_threshold"] else "uncertain")
+print(*(f"{share:8.2%} {name}" for share, name in ranked), sep="\n")

@@ -39,7 +39,7 @@ JOBS: Final = {
     "export": Job(
         "export",
         "train",
-        "make a bundle from a checkpoint of an earlier run",
+        "make a bundle from a checkpoint of an earlier run, or files for phones from a bundle",
         "checkpoint=latest",
     ),
     "evaluate": Job(

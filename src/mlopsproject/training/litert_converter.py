@@ -37,8 +37,8 @@ from mlopsproject.training.networks import count_parameters
 from mlopsproject.training.networks.residual import Shrink
 from mlopsproject.training.networks.unmirrored import unmirrored
 
-#: Layers with less than this share of the network's weights keep them in fp32. In `production` these are the first four:
-#: they add 0.14 MB to 0.63 MB, and a quarter of the error is left, for all other layers see theirs.
+#: Layers with less than this share of the network's weights keep them in fp32. In `production` these are the first four,
+#: whose errors all others see: they add 0.14 MB to 0.63 MB, and a quarter of the error is left.
 _SMALL = 0.04
 
 
@@ -105,13 +105,16 @@ def main(bundle: str, folder: str) -> None:
 
     Args:
         bundle: its folder.
-        folder: with `inputs.npy`; gets `model.tflite`, `model.int8.tflite`, and `logits.npz`, by precision.
+        folder: with `inputs.npz`, normalised pictures as `image`; gets `model.tflite`, `model.int8.tflite`, and
+            `logits.npz`, by precision.
     """
     place = Path(folder)
     models = {"fp32": place / "model.tflite", "int8": place / "model.int8.tflite"}
     convert(Path(bundle), models["fp32"], models["int8"])
-    inputs = np.load(place / "inputs.npy")
-    np.savez(place / "logits.npz", **{name: logits(path, inputs) for name, path in models.items()})
+    with np.load(place / "inputs.npz") as arrays:
+        inputs = arrays["image"]
+    answers = {name: logits(path, inputs) for name, path in models.items()}
+    np.savez(place / "logits.npz", fp32=answers["fp32"], int8=answers["int8"])
 
 
 if __name__ == "__main__":

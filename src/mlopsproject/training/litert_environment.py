@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 #: The program; its packages are named in its first lines and locked in the file beside it.
 CONVERTER: Final = Path(__file__).with_name("litert_converter.py")
 FIRST_USE: Final = (
-    "First use: installing the LiteRT converter, apart from this project's packages. On Linux it downloads 2.7 GB (5.1 GB "
-    "on disk), or 0.2 GB (0.8 GB) where uv has installed this project with PyTorch, whose files it shares."
+    "First use: installing the LiteRT converter, apart from this project's packages. On Linux it downloads 2.7 GB "
+    "(5.1 GB on disk), or 0.2 GB (0.8 GB) where uv has installed this project with PyTorch, whose files it shares."
 )
 _NO_SPACE: Final = re.compile(r"No space left|os error 28|Disk quota exceeded")
 _NO_NETWORK: Final = re.compile(r"Failed to (download|fetch)|error sending request|Network connectivity", re.IGNORECASE)
@@ -35,7 +35,7 @@ def run_converter(bundle: Path, folder: Path, messages: Path) -> None:
 
     Args:
         bundle: its folder.
-        folder: with `inputs.npy`; gets what `litert_converter.main` writes.
+        folder: with `inputs.npz`; gets what `litert_converter.main` writes.
         messages: file for what uv and the converter print.
 
     Raises:
@@ -99,10 +99,10 @@ def _install(sync: list[str], messages: Path) -> None:
 
 def _failure(what: str, said: str, code: int, messages: Path) -> UserError:
     """What went wrong, in a line, from the messages of uv or the converter."""
-    if code < 0:
-        reason, fix = f"ended by {signal.Signals(-code).name}", "Memory may have run out."
-    elif _NO_SPACE.search(said):
+    if _NO_SPACE.search(said):
         reason, fix = "no space left on the disk", "Free some and run again."
+    elif code < 0:
+        reason, fix = f"ended by {signal.Signals(-code).name}", "Memory may have run out."
     elif _NO_NETWORK.search(said):
         reason, fix = "no network, or none that reaches the packages", "Run again with one."
     else:

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from mlopsproject.core.errors import UserError
-from mlopsproject.core.files import atomic_file, copy_folder, move_folder, sha256_file, staging_folder, writing
+from mlopsproject.core.files import atomic_file, copy_folder, move_folder, sha256_file, staging_folder, swap_in, writing
 
 
 def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
@@ -87,3 +87,15 @@ def test_a_disk_that_fills_while_a_folder_is_copied_keeps_its_error_number(folde
 def test_hash_is_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_file(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+def test_a_folder_takes_the_place_of_another_or_leaves_it(tmp_path):
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    with pytest.raises(FileNotFoundError):
+        swap_in(tmp_path / "missing", tmp_path / "old", tmp_path / "replaced")
+    assert (tmp_path / "old/file").read_text() == "old"
+    swap_in(tmp_path / "new", tmp_path / "old", tmp_path / "replaced")
+    assert (tmp_path / "old/file").read_text() == "new"
+    assert (tmp_path / "replaced/file").read_text() == "old"

@@ -13,8 +13,9 @@ from torch import nn
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.training.factory import build, build_network
 from mlopsproject.training.networks import ReferenceCNN, ResidualNet, SEConvNet, count_macs, count_parameters
-from mlopsproject.training.networks.mirror import MirrorNorm
+from mlopsproject.training.networks.mirror import MirrorConv, MirrorNorm
 from mlopsproject.training.networks.residual import ResidualBlock, Shrink
+from mlopsproject.training.networks.unmirrored import unmirrored
 
 TARGET = "mlopsproject.training.networks."
 NETWORKS: list[dict[str, Any]] = [
@@ -210,6 +211,28 @@ def test_a_mirror_network_normalises_in_evaluation_as_it_did_in_training() -> No
     assert torch.allclose(norm.eval()(features), trained, atol=0.01)
     halves = trained.unflatten(1, (2, 3))
     assert torch.allclose(halves.mean((0, 1, 3, 4)), torch.zeros(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("work_size", [0, 16])
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_a_mirror_network_of_ordinary_layers_answers_the_same_from_the_same_weights(
+    stem_stride: int, work_size: int
+) -> None:
+    network = _mirrored_network(stem_stride=stem_stride, work_size=work_size, stage_dropout=0.1).eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    ordinary = unmirrored(network)
+    pictures = torch.randn(5, 1, 24, 24)
+    with torch.no_grad():
+        assert torch.allclose(ordinary(pictures), network(pictures), atol=1e-5)
+        assert torch.allclose(ordinary(pictures[:1]), network(pictures[:1]), atol=1e-5)
+    assert count_parameters(ordinary) == count_parameters(network)
+    assert {type(module) for module in ordinary.modules()}.isdisjoint({MirrorConv, MirrorNorm})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_network_without_mirror_layers_is_exported_as_it_is() -> None:
+    network = ResidualNet(classes=3, channels=1, size=24, widths=(8, 16), blocks=(0, 1))
+    assert unmirrored(network) is network
 
 
 @pytest.mark.parametrize("wrong", [{"gates": True}, {"stem": 3}, {"widths": (8, 15)}, {"size": 26}])

@@ -2,8 +2,8 @@
 
 The layers of `networks.mirror` put the second half of their kernels together from the first whenever they compute.
 Converters that fold constants keep both halves in the file, which then is twice as large. The second half of the
-channels, seen in the mirror, is what the first half is for the mirrored picture: so the same numbers come from layers of
-half as many channels that are given both pictures, at the same cost.
+channels, seen in the mirror, is what the first half is for the mirrored picture: so the same numbers come from layers
+of half as many channels that are given both pictures, at the same cost.
 """
 
 from __future__ import annotations
