@@ -111,11 +111,9 @@ def rollback(c, override):
 @task(iterable=["override"], help=OVERRIDES)
 def export(c, override):
     """Make a bundle from a checkpoint of an earlier run (checkpoint=), or files for phones of one (format=litert)."""
-    named = next(
-        (text.removeprefix("litert.data=") for text in override if text.startswith("litert.data=")), "train_data"
-    )
-    if "format=litert" in override and named == "train_data":
-        _pull(c, named)
+    other = any(text.startswith("litert.data=") for text in override) and "litert.data=train_data" not in override
+    if "format=litert" in override and not other:
+        _pull(c, "train_data")
     _job(c, "export", override)
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ def run(programs: Path, folder: Path, *command: str) -> subprocess.CompletedProc
 
 def test_the_wheel_is_small(wheel: Path) -> None:
     assert wheel.stat().st_size <= LARGEST_MB * 1_000_000
+
+
+def test_the_converter_of_litert_files_is_in_it_with_its_lock(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    program = "mlopsproject/training/litert_converter.py"
+    assert {program, f"{program}.lock"} <= set(names)
 
 
 def test_python_code_loads_the_bundles_that_ship(installed: Path, folder: Path) -> None:

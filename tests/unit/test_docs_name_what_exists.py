@@ -121,7 +121,7 @@ def test_config_keys_named_in_the_text_exist(page: Path) -> None:
     assigned = [match[1] for word in spans if (match := re.match(r"([a-z_][a-z_0-9.]*)=", word))]
     first = {key.partition(".")[0] for key in every_key() if "." in key}
     dotted = [word for word in spans if re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+", word)]
-    files = (".csv", ".js", ".json", ".onnx", ".parquet", ".png", ".py", ".yaml")
+    files = (".csv", ".js", ".json", ".onnx", ".parquet", ".png", ".py", ".tflite", ".yaml")
     named = {*assigned, *(word for word in dotted if word.partition(".")[0] in first and not word.endswith(files))}
     assert named - every_key() - {"key", "group", "group.key", "title"} == set()
 
