@@ -27,7 +27,7 @@ from mlopsproject.training.litert import LitertSettings, export_litert, litert_t
 log = logging.getLogger("mlopsproject.export")
 
 
-#: Of what an export makes.
+#: What can be made.
 FORMATS = ("bundle", "litert")
 
 

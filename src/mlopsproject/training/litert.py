@@ -21,7 +21,6 @@ from mlopsproject.core.predictor import Predictor
 from mlopsproject.core.preprocess import normalise
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.spec import Precision
-from mlopsproject.data.dataset import FaceDataset
 from mlopsproject.data.opening import open_dataset
 from mlopsproject.evaluation.litert_latency import DOCUMENT
 from mlopsproject.training.litert_environment import run_converter
@@ -217,14 +216,13 @@ def litert_table(document: Mapping[str, Any]) -> Table:
     table.add_column("file")
     for column in ("MB", "largest difference of a probability", "same class, %"):
         table.add_column(column, justify="right")
-    bars = {"fp32": (f"{MAX_DIFFERENCE:g}", "-"), "int8": ("-", f"{100 * MIN_AGREEMENT:g}")}
+    most, least = {"fp32": f" [dim](at most {MAX_DIFFERENCE:g})"}, {"int8": f" [dim](at least {100 * MIN_AGREEMENT:g})"}
     for name, entry in document["precisions"].items():
-        difference, same = bars[name]
         table.add_row(
             entry["file"],
             f"{entry['bytes'] / 1e6:.2f}",
-            f"{entry['max_difference']:.1e} [dim](at most {difference})",
-            f"{100 * entry['same_class']:.1f} [dim](at least {same})",
+            f"{entry['max_difference']:.1e}{most.get(name, '')}",
+            f"{100 * entry['same_class']:.1f}{least.get(name, '')}",
         )
     return table
 
@@ -236,7 +234,7 @@ def _pictures(bundle: Bundle, settings: LitertSettings, root: str) -> NDArray[np
         UserError: if there are none.
     """
     data = {"name": settings.data, "root": root}
-    dataset: FaceDataset = open_dataset(data, bundle.spec.input, classes=bundle.spec.classes, complete=False)
+    dataset = open_dataset(data, bundle.spec.input, classes=bundle.spec.classes, complete=False)
     rows = np.random.default_rng(0).permutation(dataset.splits["test"])[: settings.images]
     if not len(rows):
         raise DataError(f"Data set {settings.data} has no test pictures.", "Name another one: -o litert.data=NAME")

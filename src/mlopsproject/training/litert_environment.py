@@ -87,7 +87,7 @@ def _install(sync: list[str], messages: Path) -> None:
         try:
             for line in process.stderr:
                 stream.write(line)
-                if line.strip().startswith("Download"):
+                if line.strip().startswith("Downloading"):
                     log.info("%s", line.strip())
         except BaseException:
             process.kill()
