@@ -22,6 +22,7 @@ if hasattr(signal, "SIGPIPE") and Path(sys.argv[0]).name in ("invoke", "inv"):
 
 OVERRIDES = {"override": "a config override, key=value; repeat for more. Its keys: uv run mlopsproject TASK --help"}
 PYTHON = shlex.quote(sys.executable)
+AIRFLOW = "orchestration/airflow"
 #: One Dockerfile each.
 IMAGES = ("api", "frontend", "evaluate", "drift", "train", "lambda")
 
@@ -339,6 +340,14 @@ def serve_docs(c, port=8080):
 def web_page(c, bundle="production", out="dist/web"):
     """Assemble a page that answers in the browser and sends nothing anywhere; needs npm."""
     _run(c, shlex.join([sys.executable, "examples/web/build.py", "--bundle", bundle, "--out", out]))
+
+
+@task(help={"port": "of the page and the API (8080)"})
+def airflow_up(c, port=8080):
+    """Run Airflow with the project's pipelines on this machine, in one process tree; see docs/airflow.md."""
+    _pull(c, "train_data")
+    os.environ.pop("VIRTUAL_ENV", None)  # Airflow has an environment of its own
+    _run(c, f"uv run --locked --project {AIRFLOW} python {AIRFLOW}/standalone.py --port {port}")
 
 
 @task(iterable=["picture"], help={"picture": "name of one, such as frontend; repeat for more; all by default"})

@@ -12,7 +12,7 @@ WORKDIR /src
 RUN --mount=type=cache,target=/uv-cache \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=uv.lock,target=uv.lock \
-    uv sync --locked --no-dev --no-install-project --extra train --extra drift --extra store
+    uv sync --locked --no-dev --no-install-project --extra train --extra drift --extra store --extra kaggle
 
 # The project itself, in a stage and a layer of its own: a change of code installs no package again.
 FROM packages AS project

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 offline=--offline
 [[ "${1:-}" == --online ]] && offline=
 
-hadolint dockerfiles/*.dockerfile
+hadolint dockerfiles/*.dockerfile orchestration/airflow/Dockerfile
 zizmor --quiet --persona=pedantic ${offline:+"$offline"} .
 
 schema() {
@@ -18,7 +18,7 @@ schema github-actions .github/actions/*/action.yml
 schema github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 schema github-issue-config .github/ISSUE_TEMPLATE/config.yml
 schema dependabot .github/dependabot.yml
-schema compose-spec compose.yaml
+schema compose-spec compose.yaml orchestration/airflow/compose.yaml
 schema cloudbuild cloudbuild.yaml
 schema citation-file-format CITATION.cff
 

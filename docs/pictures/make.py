@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from airflow import show_airflow, show_airflow_form
 from PIL import Image
 from raters import show_disagreement, show_two_truths
 from reports import show_data_report, show_drift, show_evaluation, show_sample_faces
@@ -37,6 +38,8 @@ PICTURES: Final[dict[str, Callable[[Path, Path], None]]] = {
     "frontend": show_frontend,
     "monitoring": show_monitoring,
     "web_page": show_web_page,
+    "airflow": show_airflow,
+    "airflow_form": show_airflow_form,
 }
 #: Plots of real faces, which the project does not ship; drawn when they are asked for.
 PLOTS: Final[dict[str, Callable[[Path, Path], None]]] = {

@@ -6,9 +6,6 @@ Debian's packages, see stand_ins/. Grafana is left out: there is nothing to stan
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from tests.e2e.browser import chromium, visit
-from tests.e2e.containers.images import ROOT, TAG, stand_in, until
+from tests.e2e.containers.images import STAND_INS, TAG, Compose, stand_in, until
 from tests.e2e.test_frontend_browser import give
 
 from mlopsproject.data.synthetic import render_expression, sample_expression
@@ -31,64 +28,23 @@ from mlopsproject.load.processes import free_port
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
 
-COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
-STAND_INS = os.environ.get("CONTAINER_STAND_INS") == "1"
 PROJECT = "mlopsproject-test"
 COUNT = "select count(*) from predictions"
 
 
-class Stack:
-    """The services of compose.yaml, on free ports."""
+class Stack(Compose):
+    """The services of compose.yaml."""
 
     def __init__(self) -> None:
-        self.ports = {name: free_port() for name in ("API", "FRONTEND", "PROMETHEUS")}
-        own = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
-        self.environment = {
-            **os.environ,
-            **own,
-            "TAG": TAG,
-            "DRIFT_SECONDS": "5",
-            "POSTGRES_PASSWORD": "not-the-default",
-        }
-        files = ["compose.yaml", *(["tests/e2e/containers/stand_ins/compose.yaml"] if STAND_INS else [])]
-        self.command = [*COMPOSE, "--project-name", PROJECT, *(word for name in files for word in ("--file", name))]
-
-    def __call__(self, *words: str, check: bool = True) -> str:
-        done = subprocess.run(
-            [*self.command, *words],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def address(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def up(self, *services: str) -> None:
-        # One by one: not every engine waits for the health that `depends_on` asks for.
-        self("up", "--detach", "--no-build", "--no-deps", *services)
+        files = ("compose.yaml", "tests/e2e/containers/stand_ins/compose.yaml")
+        ports = ("API", "FRONTEND", "PROMETHEUS")
+        super().__init__(PROJECT, files, ports, DRIFT_SECONDS="5", POSTGRES_PASSWORD="not-the-default")
 
     def query(self, sql: str) -> str:
         done = engine(
             "exec", self.container("postgres"), "psql", "-U", "faces", "-h", "/var/run/postgresql", "-Atc", sql
         )
         return done.stdout.strip()
-
-    def database_is_ready(self) -> bool:
-        asked = ("exec", self.container("postgres"), "pg_isready", "-U", "faces", "-h", "127.0.0.1")
-        return engine(*asked, check=False).returncode == 0
-
-    def container(self, service: str) -> str:
-        label = f"label=com.docker.compose.service={service}"
-        named = engine(
-            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}", "--filter", label
-        )
-        return named.stdout.split()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +58,8 @@ def stack(image: Callable[[str], str]) -> Iterator[Stack]:
     services("down", "--volumes", check=False)
     try:
         services.up("postgres")
-        until(services.database_is_ready)
-        services.up("migrate")
-        migrated = services.container("migrate")
-        assert engine("wait", migrated).stdout.split()[-1] == "0", engine("logs", migrated).stderr
+        until(lambda: services.database_is_ready("faces"))
+        services.finish("migrate")
         services.up("api", "frontend", "drift", "prometheus")
         until(lambda: httpx.get(f"{services.address('API')}/ready").status_code == 200)
         until(lambda: httpx.get(f"{services.address('FRONTEND')}/_stcore/health").status_code == 200)

@@ -1,0 +1,135 @@
+"""The DAGs: what they are made of, and whole runs on the sample faces in one process (`airflow dags test`)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from tests.e2e.airflow.airflow import DAG, ROOT, TASKS, light, run
+
+from mlopsproject.__main__ import JOBS
+from mlopsproject.config import load_config
+from mlopsproject.core.store import Store
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+#: Seconds that the sample pipeline may take in one process.
+MOST_SECONDS = 300
+DESCRIBE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print(json.dumps({"errors": bag.import_errors, "dags": {name: {
+    "cycle": dag.max_active_runs, "params": dag.params.dump(), "tasks": {task.task_id: {
+        "job": getattr(task, "job", None), "overrides": getattr(task, "overrides", []), "retries": task.retries,
+        "timeout": task.execution_timeout and task.execution_timeout.total_seconds(), "doc": task.doc_md,
+        "next": sorted(task.downstream_task_ids)} for task in dag.tasks}} for name, dag in bag.dags.items()}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, str]]:
+    command, settings = light(python, tmp_path_factory.mktemp("airflow"))
+    migrated = run(command, settings, "db", "migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    return command, settings
+
+
+@pytest.fixture(scope="module")
+def dags(python: Path, airflow: tuple[list[str], dict[str, str]]) -> dict[str, Any]:
+    home = airflow[0][airflow[0].index("--home") + 1]
+    script = [str(python), "-c", DESCRIBE, str(ROOT / "orchestration/airflow/dags")]
+    settings = {**airflow[1], "AIRFLOW_HOME": home, "FACES_SOURCE": "faces"}
+    settings["PYTHONPATH"] = str(ROOT / "orchestration/airflow/dags")
+    described = run(script, settings)
+    assert described.returncode == 0, described.stderr
+    found: dict[str, Any] = json.loads(described.stdout.splitlines()[-1])
+    assert found["errors"] == {}
+    return found["dags"]  # type: ignore[no-any-return]
+
+
+def test_there_are_two_and_the_pipeline_has_its_steps_in_order(dags: dict[str, Any]) -> None:
+    assert sorted(dags) == ["drift_watch", DAG]
+    tasks = dags[DAG]["tasks"]
+    assert list(tasks) == TASKS
+    assert [tasks[name]["next"] for name in TASKS] == [*([following] for following in TASKS[1:]), []]
+    assert dags["drift_watch"]["tasks"]["drift"]["next"] == ["has_drifted"]
+    assert dags["drift_watch"]["tasks"]["has_drifted"]["next"] == ["retrain"]
+
+
+def test_every_command_is_one_of_the_projects_with_keys_that_it_has(dags: dict[str, Any]) -> None:
+    commands = [task for dag in dags.values() for task in dag["tasks"].values() if task["job"]]
+    assert len(commands) == len(TASKS) + 2
+    for task in commands:
+        config = load_config(JOBS[task["job"]].module)
+        plain = [re.sub(r"\{%.*?%\}", "", text) for text in task["overrides"]]
+        keys = [text.partition("=")[0] for text in plain if re.match(r"[a-z_.]+=", text)]
+        assert keys
+        for key in set(keys) - {"experiment"}:
+            assert key in _keys(config), f"{task['job']} {key}"
+
+
+def _keys(config: Any) -> set[str]:
+    found: set[str] = set()
+    for key, value in OmegaConf.to_container(config).items():  # type: ignore[union-attr]
+        found |= {str(key)} | ({f"{key}.{inner}" for inner in value} if isinstance(value, dict) else set())
+    return found
+
+
+def test_every_command_has_retries_a_time_limit_and_words(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        for task in dag["tasks"].values():
+            assert task["retries"] >= 1
+            if task["job"]:
+                assert task["timeout"] >= 60
+                assert task["doc"]
+
+
+def test_sample_faces_become_a_model_in_production(airflow: tuple[list[str], dict[str, str]]) -> None:
+    started = time.monotonic()
+    done = run(*airflow, "dags", "test", DAG)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout[-3000:]
+    pipelines = Path(airflow[1]["PIPELINE_FOLDER"])
+    (folder,) = (pipelines / "runs" / DAG).iterdir()
+    for report in ("data_report.html", "train/report.html", "evaluate/report.html", "evaluate/metrics.json"):
+        assert (folder / report).stat().st_size > 1000
+    promoted = Store(pipelines / "models").get_alias("production")
+    assert promoted == Store(folder / "models").get_alias("latest")
+    assert seconds <= MOST_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("conf", "failing", "says"),
+    [
+        ({"min_per_class": 5000}, "validate", "at least 5,000 are needed (checks.min_per_class)"),
+        ({"source": "broken.zip"}, "ingest", "is cut off or damaged"),
+        ({"source": "nowhere"}, "ingest", "nowhere"),
+        ({"epochs": 1, "min_accuracy": 1.0}, "promote", "100 % is the least (gate.min_accuracy)"),
+        ({"overrides": ["lr=fast"], "epochs": 1}, "train", "lr"),
+    ],
+)
+def test_what_is_wrong_stops_the_run_there_at_once_and_moves_no_alias(
+    airflow: tuple[list[str], dict[str, str]], conf: dict[str, Any], failing: str, says: str, tmp_path: Path
+) -> None:
+    settings = airflow[1] | {"PIPELINE_FOLDER": str(tmp_path)}
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04" + bytes(500))
+    done = run(airflow[0], settings, "dags", "test", DAG, "--conf", json.dumps(conf))
+    assert done.returncode != 0
+    assert says in done.stdout
+    begun = re.findall(r"\[DAG TEST\] starting task_id=(\w+)", done.stdout)
+    # Nothing that only a person can mend is tried again.
+    assert begun == TASKS[: TASKS.index(failing) + 1]
+    assert "Traceback" not in "".join(re.findall(r"subprocess.*", done.stdout))
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_empty_source_is_refused_before_anything_runs(airflow: tuple[list[str], dict[str, str]]) -> None:
+    done = run(airflow[0], airflow[1] | {"FACES_SOURCE": ""}, "dags", "test", DAG)
+    assert done.returncode != 0
+    assert "source" in done.stdout + done.stderr
+    assert "starting task_id" not in done.stdout
