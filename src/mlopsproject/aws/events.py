@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from mlopsproject.core.schemas import FaceMode, UrlRequest
 _HTTP_KEYS: Final = ("requestContext", "httpMethod", "rawPath")
 _DATA_URL: Final = re.compile(r"\Adata:[^,]*;base64,", re.IGNORECASE)
 _BINARY: Final = ("image/", "application/octet-stream", "binary/octet-stream")
+#: What takes the place of bytes that are no text, as the first of a JPEG and of a PNG are not.
+_BYTES_LOST: Final = "\ufffd".encode()
 _SEND: Final = 'send {"url": …} or {"image": "<base64>"} as JSON, or the picture itself as image/*'
 
 
@@ -34,11 +36,13 @@ class EventError(UserError):
         status: for the caller over HTTP.
         kind: a stable word for programs.
         message: a sentence for people.
+        allow: the methods that the address takes, of a problem with status 405.
     """
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, allow: Sequence[str] = ()) -> None:
         self.status = status
         self.kind = kind
+        self.allow = tuple(allow)
         super().__init__(message)
 
 
@@ -135,6 +139,9 @@ def picture_of(request: HttpRequest) -> PictureEvent:
     if kind.startswith(_BINARY):
         if not request.body:
             raise EventError(422, "missing_field", f"The body is empty; {_SEND}.")
+        if request.body.startswith(_BYTES_LOST):
+            why = "The gateway has read the picture as text; it needs binaryMediaTypes, or send base64 in JSON."
+            raise EventError(400, "malformed", why)
         return PictureEvent(None, request.body, FaceOptions())
     raise EventError(415, "wrong_type", f"The body is of type {kind[:64] or 'unknown'}; {_SEND}.")
 

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
@@ -63,6 +63,7 @@ class Function:
         started = time.perf_counter()
         identifier = str(getattr(context, "aws_request_id", "") or uuid.uuid4().hex)
         status = 200
+        allow: tuple[str, ...] = ()
         try:
             if is_http(event):
                 document = self._serve(read_http(event), _seconds_left(context), identifier)
@@ -71,15 +72,16 @@ class Function:
                 document = predictions[faces.largest].probabilities
         except Exception as error:
             problem = _as_problem(error)
-            status = problem.status
+            status, allow = problem.status, problem.allow
             document = problem_document(status, problem.kind, problem.message, identifier)
         self._log(identifier, status, document, started)
-        return _response(status, document) if is_http(event) else document
+        return _response(status, document, allow) if is_http(event) else document
 
     def _serve(self, request: HttpRequest, seconds: float, identifier: str) -> dict[str, Any]:
         path = _known(request.path)
         if request.method not in PATHS[path]:
-            raise EventError(405, "method_not_allowed", f"{path} takes {' and '.join(PATHS[path])}.")
+            takes = f"{path} takes {' and '.join(PATHS[path])}."
+            raise EventError(405, "method_not_allowed", takes, allow=PATHS[path])
         if request.method != "POST":
             return {"status": "ok", "model_version": self._model.model_version}
         faces, predictions = self._predict(picture_of(request), seconds)
@@ -160,11 +162,12 @@ def _as_problem(error: Exception) -> EventError:
     return EventError(500, "internal", "Something went wrong here; the log says what.")
 
 
-def _response(status: int, document: dict[str, Any]) -> dict[str, Any]:
+def _response(status: int, document: dict[str, Any], allow: Sequence[str]) -> dict[str, Any]:
     """What both formats take for a response."""
+    headers = {"Content-Type": "application/json" if status < 400 else MEDIA_TYPE, "Cache-Control": "no-store"}
     return {
         "statusCode": status,
-        "headers": {"Content-Type": "application/json" if status < 400 else MEDIA_TYPE, "Cache-Control": "no-store"},
+        "headers": headers | ({"Allow": ", ".join(allow)} if allow else {}),
         "body": json.dumps(document),
         "isBase64Encoded": False,
     }

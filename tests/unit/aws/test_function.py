@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tests.unit.aws.test_events import JSON, format_1, format_2
 
-from mlopsproject.aws.function import Function
+from mlopsproject.aws.function import PATHS, Function
 from mlopsproject.aws.settings import LambdaSettings
 from mlopsproject.core import safe_fetch
 from mlopsproject.core.bundle import Bundle
@@ -91,6 +91,21 @@ def test_problems_are_documents(event, status, kind, function: Function) -> None
     assert (response["statusCode"], response["headers"]["Content-Type"]) == (status, "application/problem+json")
     problem = Problem.model_validate_json(response["body"])
     assert (problem.status, problem.type, problem.request_id) == (status, kind, "a-1")
+
+
+def test_a_method_that_is_not_taken_comes_back_with_those_that_are(function: Function) -> None:
+    response = function.answer(format_2(rawPath="/health"))
+    assert response["headers"]["Allow"] == ", ".join(PATHS["/health"])
+    assert "Allow" not in function.answer(format_1(path="/health", httpMethod="GET"))["headers"]
+
+
+def test_a_picture_that_a_gateway_has_read_as_text_says_what_is_missing_there(
+    function: Function, encode, smooth_picture
+) -> None:
+    text = encode(smooth_picture(), "JPEG").decode("utf-8", "replace")
+    response = function.answer(format_1(headers={"content-type": "image/jpeg"}, body=text))
+    assert response["statusCode"] == 400
+    assert "binaryMediaTypes" in json.loads(response["body"])["detail"]
 
 
 def test_a_problem_is_short_however_much_is_wrong(function: Function) -> None:
