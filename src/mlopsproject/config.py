@@ -213,7 +213,9 @@ def _one_line_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        place = f" ({error.filename})" if error.filename else ""
+        # Of a copy or a move the second is the place that is full or closed.
+        name = error.filename2 or error.filename
+        place = f" ({name})" if name else ""
         _fail(UserError(f"{error.strerror}{place}.", _DISK_ERRORS[error.errno]))
     except KeyboardInterrupt:
         Console(stderr=True).print("[bold red]interrupted[/]")

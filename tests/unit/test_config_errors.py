@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -285,3 +286,8 @@ def test_a_bug_keeps_its_traceback(run: Job, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "argv", ["train"])
     with pytest.raises(ZeroDivisionError):
         run_job("train", lambda config: 1 // 0)
+
+
+def test_a_copy_that_fails_names_the_place_that_is_full(run: Job) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/tmp/made", None, "/data/copied")
+    assert run(raising(error)) == (1, "error: No space left on device (/data/copied). Free some space and run again.\n")

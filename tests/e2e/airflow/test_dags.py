@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from tests.e2e.airflow.airflow import DAG, ROOT, TASKS, light, run
 
 from mlopsproject.__main__ import JOBS
 from mlopsproject.config import load_config
+from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.store import Store
+from mlopsproject.data.importer import import_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 #: Seconds that the sample pipeline may take in one process.
@@ -133,3 +136,24 @@ def test_an_empty_source_is_refused_before_anything_runs(airflow: tuple[list[str
     assert done.returncode != 0
     assert "source" in done.stdout + done.stderr
     assert "starting task_id" not in done.stdout
+
+
+def test_drift_leads_to_a_candidate_that_is_compared_with_production(
+    airflow: tuple[list[str], dict[str, str]], tmp_path: Path
+) -> None:
+    sample = resolve_bundle("sample", ROOT / "models")
+    shutil.copytree(sample.path, tmp_path / "models" / sample.name)
+    Store(tmp_path / "models").set_alias("live", sample.name)
+    for name in ("train_data", "drift_data"):
+        import_dataset(ROOT / name, name, root=tmp_path / "data", progress=False)
+    conf = {"current": "dataset:drift_data", "new_data": "drift_data", "alias": "live"}
+    conf |= {"store": str(tmp_path / "models"), "data": str(tmp_path / "data")}
+    settings = airflow[1] | {"PIPELINE_FOLDER": str(tmp_path / "pipelines")}
+    done = run(airflow[0], settings, "dags", "test", "drift_watch", "--conf", json.dumps(conf))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Drift: drift" in done.stdout
+    (compared,) = (tmp_path / "pipelines/runs/drift_watch").rglob("comparison.json")
+    decision = json.loads(compared.read_text())
+    assert decision["production"] == sample.name
+    now = Store(tmp_path / "models").get_alias("live")
+    assert now == (decision["candidate"] if decision["better"] else sample.name)
