@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
+
+import psutil
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
+#: For Airflow to end by itself, before it is killed.
+_STOP_SECONDS = 30
 
 
 def settings(home: Path, port: int) -> dict[str, str]:
@@ -39,8 +46,38 @@ def settings(home: Path, port: int) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Become `airflow standalone`, or the Airflow command that is given."""
+def serve(command: list[str]) -> int:
+    """Run `airflow standalone` until it ends or this process is to stop; then end all that it has started.
+
+    Airflow itself leaves services behind when the signal of a terminal reaches them all at once.
+
+    Returns:
+        Exit code: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    stopped: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - Airflow's own command
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        everything = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs([psutil.Process(process.pid), *everything], timeout=_STOP_SECONDS)
+        for one in alive:
+            one.kill()
+        return 128 + stopped[0]
+
+
+def main() -> int:
+    """Run `airflow standalone`, or become the Airflow command that is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, default=REPOSITORY / "runs/airflow/home", help="Airflow's own folder")
     parser.add_argument("--port", type=int, default=8080, help="of the page and the API (8080)")
@@ -52,8 +89,12 @@ def main() -> None:
     # Airflow starts its services by name.
     here = Path(sys.executable).parent
     os.environ["PATH"] = os.pathsep.join([str(here), os.environ.get("PATH", os.defpath)])
-    os.execv(here / "airflow", ["airflow", *(options.command or ["standalone"])])  # noqa: S606 - of this environment
+    if options.command:
+        os.execv(here / "airflow", ["airflow", *options.command])  # noqa: S606 - of this environment
+    password = home / "simple_auth_manager_passwords.json.generated"
+    print(f"Airflow: http://localhost:{options.port}, user admin, password in {password}", flush=True)
+    return serve([str(here / "airflow"), "standalone"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -181,3 +184,19 @@ def test_without_drift_nothing_is_trained(airflow: Light) -> None:
     run_id = airflow.api.trigger("drift_watch", **watched)
     assert airflow.finish(run_id, "drift_watch") == "success"
     assert airflow.api.tasks(run_id, "drift_watch")["retrain"]["state"] == "skipped"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_nothing_is_left_running_when_it_is_stopped(
+    python: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    port = free_port()
+    command, settings = light(python, tmp_path, port)
+    with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as started:
+        url = f"http://localhost:{port}/api/v2/monitor/health"
+        wait_until(lambda: httpx.get(url).is_success, 120, "Airflow's health")
+        everything = psutil.Process(started.pid).children(recursive=True)
+        assert len(everything) > 4
+        started.send_signal(number)
+        assert started.wait(60) == code
+    assert [process for process in everything if process.is_running()] == []
