@@ -10,9 +10,18 @@ import torch
 from PIL import Image
 from torch import nn
 
+from mlopsproject.config import load_config, values
 from mlopsproject.core.errors import ConfigError
 from mlopsproject.training.factory import build, build_network
-from mlopsproject.training.networks import ReferenceCNN, ResidualNet, SEConvNet, count_macs, count_parameters
+from mlopsproject.training.networks import (
+    MiniXception,
+    ReferenceCNN,
+    ResidualNet,
+    SEConvNet,
+    StackedNet,
+    count_macs,
+    count_parameters,
+)
 from mlopsproject.training.networks.mirror import MirrorConv, MirrorNorm
 from mlopsproject.training.networks.residual import ResidualBlock, Shrink
 from mlopsproject.training.networks.unmirrored import unmirrored
@@ -25,6 +34,9 @@ NETWORKS: list[dict[str, Any]] = [
     {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [0, 1], "stem": 4, "work_size": 32},
     {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [1, 1], "gates": True, "stage_dropout": 0.1},
     {"_target_": TARGET + "ResidualNet", "widths": [8, 16], "blocks": [0, 1], "stem": 4, "stem_stride": 1},
+    {"_target_": TARGET + "MiniXception", "widths": [8, 16]},
+    {"_target_": TARGET + "StackedNet", "layers": [{"conv": 4, "norm": True}, {"pool": 2}, {"dropout": 0.1}]},
+    {"_target_": TARGET + "StackedNet", "layers": [{"conv": 4, "kernel": 5}, {"pool": 2}, {"dense": 16, "norm": True}]},
 ]
 
 
@@ -240,3 +252,70 @@ def test_a_mirror_network_refuses_what_has_no_mirror_image(wrong: dict[str, Any]
     options = {"classes": 3, "channels": 1, "size": 24, "widths": (8, 16), "blocks": (0, 1), "mirror": True}
     with pytest.raises(ValueError, match="mirror goes without gates"):
         ResidualNet(**(options | wrong))
+
+
+def published(name: str, **changes: object) -> nn.Module:
+    """A network of `configs/model/` for seven classes of 48 x 48 gray pixels."""
+    config = values(load_config("train", [f"model={name}"]))["model"]
+    return build_network({**config, **changes}, classes=7, channels=1, size=48)
+
+
+def convolution(before: int, after: int, norm: bool = False) -> int:
+    return 9 * before * after + after + 2 * after * norm
+
+
+def dense(before: int, after: int, norm: bool = False) -> int:
+    return before * after + after + 2 * after * norm
+
+
+def test_dense1024_has_the_published_number_of_parameters() -> None:
+    convolutions = sum(convolution(*pair) for pair in ((1, 32), (32, 64), (64, 128), (128, 128)))
+    # Without padding 48 pixels become 46, 44, 22, 20, 10, 8 and 4.
+    expected = convolutions + dense(4 * 4 * 128, 1024) + dense(1024, 7)
+    assert count_parameters(published("dense1024")) == expected == 2_345_607
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_sixconv_has_the_parameters_of_its_description_with_and_without_norm(norm: bool) -> None:
+    pairs = ((1, 32), (32, 64), (64, 128), (128, 128), (128, 256), (256, 256))
+    convolutions = sum(convolution(*pair, norm) for pair in pairs)
+    expected = convolutions + dense(6 * 6 * 256, 2048, norm) + dense(2048, 7)
+    assert count_parameters(published("sixconv", norm=norm)) == expected
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in published("sixconv", norm=norm).modules()) == norm
+
+
+def test_dropout_can_be_left_out_of_a_stack() -> None:
+    assert sum(isinstance(layer, nn.Dropout) for layer in published("sixconv").modules()) == 4
+    assert not any(isinstance(layer, nn.Dropout) for layer in published("sixconv", dropout=False).modules())
+
+
+def test_mini_xception_has_the_published_number_of_parameters_and_ends_as_the_paper_does() -> None:
+    network = published("mini_xception").eval()
+    assert isinstance(network, MiniXception)
+    assert count_parameters(network) == 56_951
+    last = nn.Conv2d(128, 7, 3, padding=1)
+    with torch.no_grad():
+        # The head has a column for each channel of each shift.
+        last.weight.copy_(network.head.weight.view(7, 3, 3, 128).permute(0, 3, 1, 2))
+        last.bias.copy_(network.head.bias)
+        pictures = torch.rand(2, 1, 48, 48)
+        assert torch.allclose(network(pictures), last(network.features(pictures)).mean((2, 3)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([{"cnov": 32}], r"layers\[0\] is .*a layer has one of: conv, pool, dropout, dense"),
+        ([{"conv": 32, "dense": 5}], "a layer has one of"),
+        ([{"conv": 32, "stride": 2}], "conv has no option stride"),
+        ([{"conv": 4}, {"dropout": 1.5}], r"layers\[1\]: dropout=1.5 is not possible"),
+        ([{"conv": "wide"}], "conv=wide is not possible"),
+        ([{"dense": 4}, {"conv": 4}], "a convolution cannot follow a dense layer"),
+        ([{"pool": 4}] * 4, "nothing is left of 48 x 48 pixels"),
+    ],
+)
+def test_a_stack_that_is_not_possible_says_where(layers: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        StackedNet(classes=7, channels=1, size=48, layers=layers)
+    with pytest.raises(ConfigError, match=said):
+        build_network({"_target_": TARGET + "StackedNet", "layers": layers}, classes=7, channels=1, size=48)
