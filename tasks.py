@@ -347,6 +347,7 @@ def airflow_up(c, port=8080):
     """Run Airflow with the project's pipelines on this machine, in one process tree; see docs/airflow.md."""
     _pull(c, "train_data")
     os.environ.pop("VIRTUAL_ENV", None)  # Airflow has an environment of its own
+    os.environ.setdefault("MLOPSPROJECT_PYTHON", sys.executable)
     _run(c, f"uv run --locked --project {AIRFLOW} python {AIRFLOW}/standalone.py --port {port}")
 
 

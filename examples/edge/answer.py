@@ -28,11 +28,11 @@ if not 2 <= len(sys.argv) <= 4 or sys.argv[3:] not in ([], ["fp32"], ["int8"]):
     sys.exit(__doc__)
 try:
     picture, folder, precision = [*sys.argv[1:], *("", "fp32")[len(sys.argv) - 2 :]]
-    exported = Path(folder or max(Path("dist/litert").glob("*"), key=lambda found: found.stat().st_mtime, default=""))
-    model = json.loads((exported / "litert.json").read_text(encoding="utf-8"))
+    place = Path(folder or max(Path("dist/litert").glob("*"), key=lambda f: f.stat().st_mtime, default="dist/litert"))
+    model = json.loads((place / "litert.json").read_text(encoding="utf-8"))
     entry, image = model["precisions"][precision], prepare(picture, **model["input"])
-    logits = Interpreter(str(exported / entry["file"])).get_signature_runner()(image=image)["logits"][0]
-except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    logits = Interpreter(str(place / entry["file"])).get_signature_runner()(image=image)["logits"][0]
+except (LookupError, OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
     sys.exit(f"error: {error}")
 odds = np.exp((logits - logits.max()) / entry["temperature"])
 ranked = sorted(zip((odds / odds.sum()).tolist(), model["classes"], strict=True), reverse=True)

@@ -43,6 +43,8 @@ def settings(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
         "FACES_SOURCE": str(REPOSITORY / "train_data"),
+        # The log of an API that was started in the repository.
+        "DATABASE_URL": f"sqlite:///{REPOSITORY / 'runs/serving/predictions.db'}",
     }
 
 

@@ -26,23 +26,27 @@ def promote(config: DictConfig) -> Promotion:
     settings = values(config)
     bundle, alias, store = require(settings, "bundle"), str(require(settings, "alias")), settings["store"]["uri"]
     console = Console()
+    compared = None
     if settings["data"]["name"] is not None:
-        console.print(f"Gate passed: {_pass_gate(settings)}", soft_wrap=True, highlight=False)
-    promotion = promote_bundle(bundle, alias, store)
+        compared, found = _pass_gate(settings)
+        console.print(f"Gate passed: {found}", soft_wrap=True, highlight=False)
+    promotion = promote_bundle(bundle, alias, store, instead_of=compared)
     checked = ", ".join(promotion.checked)
     console.print(f"{promotion} (tested: {checked})", soft_wrap=True, highlight=False)
     return promotion
 
 
-def _pass_gate(settings: Mapping[str, Any]) -> str:
+def _pass_gate(settings: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Name of the bundle that was compared with, if the alias holds one, and what was found."""
     # Libraries of the extra `drift`, which a promotion without a gate does not need.
     from mlopsproject.monitoring.gate import Gate, pass_gate
 
     gate, store, alias = Gate.of(settings["gate"]), settings["store"]["uri"], str(settings["alias"])
     Store.check_alias(alias)
     load = partial(Predictor.load, store=store, threads=settings["threads"])
-    production = None if Store(store).get_alias(alias) is None else load(alias)
-    return pass_gate(load(settings["bundle"]), production, settings["data"], gate)
+    old = Store(store).get_alias(alias)
+    production = None if old is None else load(old)
+    return old, pass_gate(load(settings["bundle"]), production, settings["data"], gate)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlopsproject.config import load_config
-from mlopsproject.core.errors import BundleError, ConfigError, DataError
+from mlopsproject.core.errors import BundleError, ConfigError, DataError, StoreError
+from mlopsproject.core.promotion import promote as promote_bundle
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.store import Store
 from mlopsproject.data.importer import import_dataset
@@ -75,6 +76,13 @@ def test_a_better_model_takes_its_place(store: Path, data: Path) -> None:
     Store(store).set_alias("live", name("production"))
     run(store, data, "sample")
     assert Store(store).get_alias("live") == name("sample")
+
+
+def test_an_alias_that_has_moved_since_the_comparison_is_left_alone(store: Path) -> None:
+    Store(store).set_alias("live", name("seven"))
+    with pytest.raises(StoreError, match=f"has moved from {name('production')} to {name('seven')} meanwhile"):
+        promote_bundle(name("sample"), "live", store, instead_of=name("production"))
+    assert Store(store).get_alias("live") == name("seven")
 
 
 @pytest.mark.parametrize(

@@ -61,15 +61,23 @@ def test_airflows_services_are_hardened(name: str) -> None:
 
 def test_no_secret_is_in_the_file_and_none_has_a_default() -> None:
     asked = set(re.findall(r"\$\{(\w+):\?", TEXT))
-    assert asked == {f"AIRFLOW_{name}" for name in ("FERNET_KEY", "SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD")} | {
-        "AIRFLOW_ADMIN_PASSWORD"
-    }
+    passwords = {f"{name}_PASSWORD" for name in ("ADMIN", "FLOWER", "POSTGRES", "REDIS")}
+    assert asked == {f"AIRFLOW_{name}" for name in passwords | {"FERNET_KEY", "SECRET", "JWT_SECRET"}}
     for name in asked:
         assert f"${{{name}:-" not in TEXT
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|AUTH$|_KEY$")
+    secret = re.compile(r"PASSWORD|SECRET|FERNET|AUTH$|_KEY$|URL$|CONN$|BACKEND$")
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            assert not secret.search(key) or "${" in str(value), key
+            if secret.search(key) and "api-server" not in value and "localhost" not in value:
+                # Nothing but what is asked for, or empty by default.
+                assert re.search(r"\$\{\w+:(\?[^}]*|-)\}", value), key
+                assert not re.search(r"\$\{\w+:-[^}]", value), key
+
+
+def test_the_keys_for_data_reach_the_workers_alone() -> None:
+    for name, service in SERVICES.items():
+        held = {"KAGGLE_KEY", "KAGGLE_USERNAME", "DATABASE_URL"} & set(service.get("environment", {}))
+        assert len(held) == (3 if name == "worker" else 0)
 
 
 def test_it_listens_on_this_machine_only() -> None:

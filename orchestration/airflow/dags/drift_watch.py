@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from project_command import MACROS, PIPELINE_FOLDER, ProjectCommand
+from project_command import MACROS, NEW_FACES, PIPELINE_FOLDER, RETRIES, ProjectCommand
 
 DRIFT, NOT_ENOUGH_DATA = 3, 4
 PARAMS = {
@@ -19,10 +19,10 @@ PARAMS = {
     ),
     "since": Param("1d", type=["null", "string"], title="Since", description="of the log: 1d, 12h or a moment"),
     "new_data": Param(
-        None,
+        NEW_FACES,
         type=["null", "string"],
         title="Labelled faces to learn from",
-        description="an imported data set of the data folder; a retraining needs it",
+        description="an imported data set of the data folder; a retraining needs it (NEW_FACES)",
     ),
     "alias": Param("production", type="string", minLength=1, title="Alias"),
     "store": Param(str(PIPELINE_FOLDER / "models"), type="string", minLength=1, title="Store"),
@@ -31,8 +31,8 @@ PARAMS = {
         [],
         type="array",
         items={"type": "string"},
-        title="Limits of the detection",
-        description="key=value of drift, one in each line, such as detect.min_rows=200",
+        title="Overrides of the detection",
+        description="key=value, one per line: detect.… and decay.…, such as detect.min_rows=200",
     ),
 }
 
@@ -49,7 +49,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros=MACROS,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True},
+    default_args=RETRIES,
     tags=["mlopsproject"],
 ) as dag:
     drift = ProjectCommand(
@@ -60,15 +60,16 @@ with DAG(
             "current={{ params.current }}",
             SINCE,
             *STORE,
-            "{{ params.overrides | join('\n') }}",
         ],
+        more="{{ params.overrides | tojson }}",
+        secrets=("DATABASE_URL",),
         verdicts=(DRIFT, NOT_ENOUGH_DATA),
         report="drift/report.html",
         execution_timeout=timedelta(hours=1),
         doc_md="Compare current faces with what the model was tested on.",
     )
 
-    @task.short_circuit
+    @task.short_circuit(execution_timeout=timedelta(minutes=5))
     def has_drifted(verdict: int, params: dict) -> bool:
         """Whether to go on, by the drift job's exit code; drift without faces to learn from needs a person."""
         if verdict == DRIFT and not params["new_data"]:
@@ -81,11 +82,15 @@ with DAG(
         overrides=[
             "new_data={{ params.new_data }}",
             "alias={{ params.alias }}",
-            # The verdict is known.
-            "force=true",
-            "runs={{ run_folder({'dag_run': dag_run}) }}/steps",
+            "{% if params.current == 'log' %}trigger=log{% endif %}",
+            SINCE,
+            # One for all nights: what has been tried with these faces and this model is not tried again.
+            "runs={{ pipeline_folder }}/retrain",
             *STORE,
         ],
+        more="{{ params.overrides | tojson }}",
+        secrets=("DATABASE_URL",),
+        verdicts=(NOT_ENOUGH_DATA,),
         execution_timeout=timedelta(days=2),
         doc_md="Merge, train, compare with production on the same test images, promote if better; it goes on.",
     )

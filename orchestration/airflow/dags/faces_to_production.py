@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, chain
-from project_command import FACES_SOURCE, MACROS, PIPELINE_FOLDER, ProjectCommand, Train
+from project_command import FACES_SOURCE, MACROS, PIPELINE_FOLDER, RETRIES, ProjectCommand, Train
 
 #: Update it, with `{"source": …}` as the event's extra, and a run starts with that source.
 NEW_FACES = Asset("new_faces")
 
-OTHER = "What to train and how"
-GATE = "What has to be kept"
+TRAINING, LIMITS = "Training", "Limits"
 PARAMS = {
     "source": Param(
         FACES_SOURCE,
@@ -23,32 +22,49 @@ PARAMS = {
         description="a folder, a zip or tar archive or a FER2013 CSV on the workers, or kaggle:owner/slug "
         "(KAGGLE_USERNAME, KAGGLE_KEY); an event of the asset new_faces brings its own",
     ),
-    "classes": Param("five", enum=["five", "seven"], title="Classes", section=OTHER),
-    "epochs": Param(12, type="integer", minimum=1, title="Epochs", section=OTHER),
+    "classes": Param(
+        "five",
+        enum=["five", "seven"],
+        title="Classes",
+        description="the same as those of the model that the alias holds",
+        section=TRAINING,
+    ),
+    "epochs": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Epochs",
+        description="empty: those of the experiment, 12 without one",
+        section=TRAINING,
+    ),
     "experiment": Param(
-        None, type=["null", "string"], title="Experiment", description="of configs/experiment", section=OTHER
+        None,
+        type=["null", "string"],
+        title="Experiment",
+        description="of configs/experiment; bundles that it begins with or learns from are named by folder or address",
+        section=TRAINING,
     ),
     "overrides": Param(
         [],
         type="array",
         items={"type": "string"},
         title="More overrides of the training",
-        description="key=value, one in each line, such as lr=0.05 or data.size=48",
-        section=OTHER,
+        description="key=value, one per line, such as lr=0.05 or data.size=48",
+        section=TRAINING,
     ),
     "max_left_out": Param(
-        0.2, type="number", minimum=0, maximum=1, title="Unusable files, at most", description="share", section=GATE
+        0.2, type="number", minimum=0, maximum=1, title="Unusable files, at most", description="share", section=LIMITS
     ),
-    "min_per_class": Param(10, type="integer", minimum=0, title="Images per class and split, at least", section=GATE),
-    "min_accuracy": Param(0.5, type="number", minimum=0, maximum=1, title="Test accuracy, at least", section=GATE),
+    "min_per_class": Param(10, type="integer", minimum=0, title="Images per class and split, at least", section=LIMITS),
+    "min_accuracy": Param(0.5, type="number", minimum=0, maximum=1, title="Test accuracy, at least", section=LIMITS),
     "margin": Param(
         0.02,
         type="number",
         minimum=0,
         maximum=1,
         title="Accuracy that may be lost",
-        description="against the model in production, by a 95 % interval",
-        section=GATE,
+        description="against the model that the alias holds; the 95 % interval of the difference counts",
+        section=LIMITS,
     ),
     "alias": Param("production", type="string", minLength=1, title="Alias to move"),
     "store": Param(
@@ -72,11 +88,11 @@ def source_of(params: Mapping[str, Any], events: Mapping[Any, Any] | None) -> st
     return str(max(named, key=lambda event: event.timestamp).extra["source"]) if named else params["source"]
 
 
-DATA = ["data.name=faces-{{ slug(run_id) }}", "data.root={{ pipeline_folder }}/data"]
-OVERRIDES = "{{ params.overrides | join('\n') }}"
-#: Those that say how pictures are read.
-DATA_OVERRIDES = "{% for text in params.overrides if text.startswith('data.') %}{{ text }}\n{% endfor %}"
-EXPERIMENT = "{% if params.experiment %}experiment={{ params.experiment }}{% endif %}"
+FACES = "faces-{{ slug(run_id) }}"
+DATA = [f"data.name={FACES}", "data.root={{ pipeline_folder }}/data"]
+FOLDER = "{{ run_folder(dag.dag_id, run_id) }}"
+BUNDLE = "bundle={{ ti.xcom_pull(task_ids='train') }}"
+MORE = "{{ params.overrides | tojson }}"
 
 with DAG(
     dag_id="faces_to_production",
@@ -87,8 +103,7 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     user_defined_macros={**MACROS, "source_of": source_of},
-    # A worker may die in any task; errors that only a person can mend are not tried again.
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True},
+    default_args=RETRIES,
     tags=["mlopsproject"],
 ) as dag:
     ingest = ProjectCommand(
@@ -96,10 +111,11 @@ with DAG(
         job="import-data",
         overrides=[
             "source={{ source_of(params, triggering_asset_events) }}",
-            "name=faces-{{ slug(run_id) }}",
+            f"name={FACES}",
             "root={{ pipeline_folder }}/data",
             "progress=false",
         ],
+        secrets=("KAGGLE_USERNAME", "KAGGLE_KEY"),
         execution_timeout=timedelta(hours=6),
         doc_md="Download or open the source, check every file, split; an interrupted import goes on.",
     )
@@ -107,9 +123,9 @@ with DAG(
         task_id="validate",
         job="data-report",
         overrides=[
-            "name=faces-{{ slug(run_id) }}",
+            f"name={FACES}",
             "root={{ pipeline_folder }}/data",
-            "output={{ run_folder({'dag_run': dag_run}) }}/data_report.html",
+            f"output={FOLDER}/data_report.html",
             "checks.max_left_out={{ params.max_left_out }}",
             "checks.min_per_class={{ params.min_per_class }}",
         ],
@@ -120,7 +136,9 @@ with DAG(
     preprocess = ProjectCommand(
         task_id="preprocess",
         job="preprocess",
-        overrides=[*DATA, "classes={{ params.classes }}", DATA_OVERRIDES],
+        overrides=[*DATA, "classes={{ params.classes }}"],
+        more=MORE,
+        only="data.",
         execution_timeout=timedelta(hours=3),
         doc_md="Bring the pictures to the network's input.",
     )
@@ -128,14 +146,15 @@ with DAG(
         task_id="train",
         job="train",
         overrides=[
-            EXPERIMENT,
-            *DATA,
+            "{% if params.experiment %}experiment={{ params.experiment }}{% endif %}",
+            "{% if params.epochs %}epochs={{ params.epochs }}{% endif %}",
             "classes={{ params.classes }}",
-            "epochs={{ params.epochs }}",
+            *DATA,
             "trainer.progress=false",
-            "store.uri={{ run_folder({'dag_run': dag_run}) }}/models",
-            OVERRIDES,
+            f"store.uri={FOLDER}/models",
+            "store.alias=latest",
         ],
+        more=MORE,
         report="train/report.html",
         execution_timeout=timedelta(days=2),
         doc_md="Train and export a bundle into the run's own store; a killed training goes on from its checkpoint.",
@@ -143,7 +162,7 @@ with DAG(
     evaluate = ProjectCommand(
         task_id="evaluate",
         job="evaluate",
-        overrides=["bundle={{ ti.xcom_pull(task_ids='train') }}", *DATA],
+        overrides=[BUNDLE, *DATA],
         report="evaluate/report.html",
         execution_timeout=timedelta(hours=2),
         doc_md="Score the exported bundle, as it will be served, on the test split.",
@@ -152,7 +171,7 @@ with DAG(
         task_id="promote",
         job="promote",
         overrides=[
-            "bundle={{ ti.xcom_pull(task_ids='train') }}",
+            BUNDLE,
             "alias={{ params.alias }}",
             "store.uri={{ params.store }}",
             *DATA,

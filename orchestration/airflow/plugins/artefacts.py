@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-RUNS = Path(os.environ.get("PIPELINE_FOLDER") or REPOSITORY / "runs/airflow/pipelines") / "runs"
+RUNS = Path(os.environ.get("PIPELINE_FOLDER") or REPOSITORY / "runs/airflow/pipelines").resolve() / "runs"
 #: A report's own scripts may run, but not as the person who reads it.
 HEADERS = {"Content-Security-Policy": "sandbox allow-scripts allow-popups", "X-Content-Type-Options": "nosniff"}
 
@@ -27,7 +27,7 @@ def artefact(
     """Give out a file of a DAG's runs."""
     folder = (RUNS / dag_id).resolve()
     file = (folder / path).resolve()
-    if folder.parent != RUNS.resolve() or not file.is_relative_to(folder) or not file.is_file():
+    if folder.parent != RUNS or not file.is_relative_to(folder) or not file.is_file():
         raise HTTPException(404, "There is no such file; the task may not have written it.")
     return FileResponse(file, headers=HEADERS)
 

@@ -38,23 +38,32 @@ class Promotion:
         return f"{self.alias} ({self.store}): {self.old or 'none'} -> {self.new}"
 
 
-def promote(name_or_uri: str | Path, alias: str = "production", store: str | Path = DEFAULT_STORE) -> Promotion:
+def promote(
+    name_or_uri: str | Path,
+    alias: str = "production",
+    store: str | Path = DEFAULT_STORE,
+    *,
+    instead_of: str | None = None,
+) -> Promotion:
     """Test a bundle, publish it unless it is in the store, and point an alias at it.
 
     Args:
         name_or_uri: a name or alias in the store, a bundle's folder, or `gs://…` or `s3://…`.
         alias: created if it is new.
         store: the alias's store.
+        instead_of: name of the bundle that the alias must hold still, because this one was compared with it.
 
     Raises:
         BundleError: if the bundle is damaged or fails `check_bundle`; the alias is not changed.
-        StoreError: if the store cannot be read or written, or the alias is not allowed.
+        StoreError: if the store cannot be read or written, or the alias is not allowed, or holds another bundle.
     """
     Store.check_alias(alias)
     bundle = resolve_bundle(name_or_uri, store)
     checked = check_bundle(bundle)
     target = Store(store)
     target.publish(bundle.path)
+    if instead_of is not None and (found := target.get_alias(alias)) != instead_of:
+        raise StoreError(f"The alias {alias} has moved from {instead_of} to {found} meanwhile.", "Promote again.")
     old = target.set_alias(alias, bundle.name)
     return Promotion(alias, old, bundle.name, target.uri, checked)
 

@@ -27,12 +27,12 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Criteria for promoting a candidate; see `configs/retrain.yaml`.
+    """Criteria for promoting a candidate; see `configs/gate/default.yaml`.
 
     Attributes:
-        margin: largest tolerated loss of accuracy on the old test split, 0-1.
+        margin: largest tolerated loss of accuracy, 0-1: on the old data of a retraining, the data set of a promotion.
         confidence: level of the two-sided intervals of the differences, 0-1.
-        min_accuracy: smallest accuracy of the candidate on the new test split, 0-1.
+        min_accuracy: smallest accuracy, 0-1: on the new data of a retraining, the data set of a promotion.
         samples: number of bootstrap resamples.
         min_test: smallest number of distinct test images (twins count once) of each part for a promotion.
         seed: of the bootstrap.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlopsproject.core.errors import UserError
+from mlopsproject.core.errors import TRY_AGAIN, UserError
 
 
 class LogUnavailable(UserError):  # noqa: N818 - a state that callers wait out, named as they report it.
@@ -15,6 +15,8 @@ class LogOff(LogUnavailable):
 
 class DatabaseDown(LogUnavailable):
     """The database does not answer, or cannot be used as it is."""
+
+    exit_code = TRY_AGAIN
 
 
 class NotMigrated(LogUnavailable):

@@ -155,7 +155,8 @@ def check(name: str, found: Mapping[Precision, Agreement], images: int) -> None:
         wrong.append(f"int8 in {1 - found['int8'].same_class:.1%} of the classes (allowed: {1 - MIN_AGREEMENT:.0%})")
     if wrong:
         raise UserError(
-            f"The LiteRT files differ from {name} on {images} pictures: {'; '.join(wrong)}.", "Nothing was written."
+            f"The LiteRT files differ from {name} on {images} pictures: {'; '.join(wrong)}; nothing was written.",
+            "Name other pictures with litert.data=, or another bundle.",
         )
 
 

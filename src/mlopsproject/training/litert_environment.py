@@ -43,7 +43,7 @@ def run_converter(bundle: Path, folder: Path, messages: Path) -> None:
     """
     messages.parent.mkdir(parents=True, exist_ok=True)
     python = _python(messages)
-    log.info("Converting %s: about a quarter of a minute", bundle.name)
+    log.info("Converting %s: about half a minute", bundle.name)
     scratch = folder / "scratch"
     scratch.mkdir()
     # A folder with this package alone: the converter must not find the others beside it.

@@ -27,7 +27,7 @@ import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
 print(json.dumps({"errors": bag.import_errors, "dags": {name: {
-    "cycle": dag.max_active_runs, "params": dag.params.dump(), "tasks": {task.task_id: {
+    "params": dag.params.dump(), "tasks": {task.task_id: {
         "job": getattr(task, "job", None), "overrides": getattr(task, "overrides", []), "retries": task.retries,
         "timeout": task.execution_timeout and task.execution_timeout.total_seconds(), "doc": task.doc_md,
         "next": sorted(task.downstream_task_ids)} for task in dag.tasks}} for name, dag in bag.dags.items()}}))
@@ -87,9 +87,8 @@ def test_every_command_has_retries_a_time_limit_and_words(dags: dict[str, Any]) 
     for dag in dags.values():
         for task in dag["tasks"].values():
             assert task["retries"] >= 1
-            if task["job"]:
-                assert task["timeout"] >= 60
-                assert task["doc"]
+            assert task["timeout"] >= 60
+            assert task["doc"] or not task["job"]
 
 
 def test_sample_faces_become_a_model_in_production(airflow: tuple[list[str], dict[str, str]]) -> None:
@@ -114,6 +113,8 @@ def test_sample_faces_become_a_model_in_production(airflow: tuple[list[str], dic
         ({"source": "nowhere"}, "ingest", "nowhere"),
         ({"epochs": 1, "min_accuracy": 1.0}, "promote", "100 % is the least (gate.min_accuracy)"),
         ({"overrides": ["lr=fast"], "epochs": 1}, "train", "lr"),
+        ({"source": "${oc.env:HOME}"}, "ingest", "no value may hold ${ or a control character"),
+        ({"alias": "a\nb", "epochs": 1}, "promote", "no value may hold ${ or a control character"),
     ],
 )
 def test_what_is_wrong_stops_the_run_there_at_once_and_moves_no_alias(
@@ -129,6 +130,35 @@ def test_what_is_wrong_stops_the_run_there_at_once_and_moves_no_alias(
     assert begun == TASKS[: TASKS.index(failing) + 1]
     assert "Traceback" not in "".join(re.findall(r"subprocess.*", done.stdout))
     assert not (tmp_path / "models").exists()
+
+
+def test_an_experiment_and_overrides_shape_the_training_but_not_where_it_goes(
+    airflow: tuple[list[str], dict[str, str]], tmp_path: Path
+) -> None:
+    # The experiment names an alias of its own.
+    conf = {"experiment": "sample", "epochs": 1, "min_accuracy": 0, "overrides": ["lr=0.02", f"store.uri={tmp_path}/x"]}
+    done = run(
+        airflow[0], airflow[1] | {"PIPELINE_FOLDER": str(tmp_path)}, "dags", "test", DAG, "--conf", json.dumps(conf)
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert Store(tmp_path / "models").get_alias("production").startswith("sample-")
+    assert not (tmp_path / "x").exists()
+
+
+def test_commands_get_the_secrets_that_they_need_and_none_of_airflows(
+    airflow: tuple[list[str], dict[str, str]], tmp_path: Path
+) -> None:
+    stub = tmp_path / "python"
+    stub.write_text(f"#!/bin/sh\nenv > {tmp_path}/$3.env\nexit 3\n")
+    stub.chmod(0o755)
+    secrets = {"KAGGLE_KEY": "k", "DATABASE_URL": "d", "AIRFLOW__API_AUTH__JWT_SECRET": "j", "FLOWER_PASSWORD": "f"}
+    settings = airflow[1] | secrets | {"MLOPSPROJECT_PYTHON": str(stub), "PIPELINE_FOLDER": str(tmp_path / "p")}
+    run(airflow[0], settings, "dags", "test", DAG)
+    run(airflow[0], settings, "dags", "test", "drift_watch")
+    given = {job: (tmp_path / f"{job}.env").read_text().splitlines() for job in ("import-data", "drift")}
+    assert [line for line in given["import-data"] if line.partition("=")[0] in secrets] == ["KAGGLE_KEY=k"]
+    assert [line for line in given["drift"] if line.partition("=")[0] in secrets] == ["DATABASE_URL=d"]
+    assert not [line for lines in given.values() for line in lines if line.startswith("AIRFLOW")]
 
 
 def test_an_empty_source_is_refused_before_anything_runs(airflow: tuple[list[str], dict[str, str]]) -> None:
@@ -152,7 +182,7 @@ def test_drift_leads_to_a_candidate_that_is_compared_with_production(
     done = run(airflow[0], settings, "dags", "test", "drift_watch", "--conf", json.dumps(conf))
     assert done.returncode == 0, done.stdout[-3000:]
     assert "Drift: drift" in done.stdout
-    (compared,) = (tmp_path / "pipelines/runs/drift_watch").rglob("comparison.json")
+    (compared,) = (tmp_path / "pipelines/retrain").rglob("comparison.json")
     decision = json.loads(compared.read_text())
     assert decision["production"] == sample.name
     now = Store(tmp_path / "models").get_alias("live")

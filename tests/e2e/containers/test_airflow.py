@@ -43,7 +43,10 @@ def stack(password: str) -> Iterator[Compose]:
     if STAND_INS:
         stand_in("postgres")
         stand_in("redis")
-    made = {f"AIRFLOW_{name}": secrets.token_hex(40) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET")}
+    made = {
+        f"AIRFLOW_{name}": secrets.token_hex(40)
+        for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD", "SECRET", "JWT_SECRET")
+    }
     made["AIRFLOW_FERNET_KEY"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     services = Compose("airflow-test", FILES, ("AIRFLOW", "FLOWER"), AIRFLOW_ADMIN_PASSWORD=password, **made)
     services("down", "--volumes", check=False)

@@ -140,7 +140,7 @@ def test_files_that_answer_otherwise_are_refused(
     with pytest.raises(UserError, match=said) as caught:
         export(settings, drawn_faces, monkeypatch, converter(bundle, b"worse", **{precision: change}))
     assert "\n" not in str(caught.value)
-    assert "Nothing was written." in str(caught.value)
+    assert "nothing was written." in str(caught.value)
     assert contents(Path(settings.output)) == earlier
 
 

@@ -69,7 +69,7 @@ def test_before_the_first_use_its_size_is_said_once(
         assert "2.7 GB" in FIRST_USE
         caplog.clear()
         run_converter(tmp_path / "bundle", files, messages)
-    assert caplog.messages == ["Converting bundle: about a quarter of a minute"]
+    assert caplog.messages == ["Converting bundle: about half a minute"]
     assert (files / "model.tflite").read_text().startswith(str(tmp_path / "bundle"))
     assert [item.name for item in files.iterdir()] == ["model.tflite"]
     assert "converted" in messages.read_text()
