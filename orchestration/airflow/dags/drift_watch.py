@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from project_command import MACROS, NEW_FACES, PIPELINE_FOLDER, RETRIES, ProjectCommand
+from project_command import MACROS, NEW_DATA, PIPELINE_FOLDER, RETRIES, ProjectCommand
 
 DRIFT, NOT_ENOUGH_DATA = 3, 4
 PARAMS = {
@@ -19,10 +19,10 @@ PARAMS = {
     ),
     "since": Param("1d", type=["null", "string"], title="Since", description="of the log: 1d, 12h or a moment"),
     "new_data": Param(
-        NEW_FACES,
+        NEW_DATA,
         type=["null", "string"],
         title="Labelled faces to learn from",
-        description="an imported data set of the data folder; a retraining needs it (NEW_FACES)",
+        description="an imported data set of the data folder; a retraining needs it (NEW_DATA)",
     ),
     "alias": Param("production", type="string", minLength=1, title="Alias"),
     "store": Param(str(PIPELINE_FOLDER / "models"), type="string", minLength=1, title="Store"),

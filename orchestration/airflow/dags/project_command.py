@@ -5,7 +5,7 @@ Settings come from the environment:
 - `MLOPSPROJECT_PYTHON`: the interpreter that has the project; by default `.venv/bin/python` of the repository.
 - `PIPELINE_FOLDER`: where runs, data sets and bundles go; by default `runs/airflow/pipelines` of the repository.
 - `FACES_SOURCE`: the source that `faces_to_production` takes when its form is left as it is.
-- `NEW_FACES`: the labelled data set that `drift_watch` learns from when its form is left as it is.
+- `NEW_DATA`: the labelled data set that `drift_watch` learns from when its form is left as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 PYTHON = os.environ.get("MLOPSPROJECT_PYTHON") or str(REPOSITORY / ".venv/bin/python")
 PIPELINE_FOLDER = Path(os.environ.get("PIPELINE_FOLDER") or REPOSITORY / "runs/airflow/pipelines").resolve()
 FACES_SOURCE = os.environ.get("FACES_SOURCE", "")
-NEW_FACES = os.environ.get("NEW_FACES") or None
+NEW_DATA = os.environ.get("NEW_DATA") or None
 
 #: Of all tasks: a worker may die in any of them.
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": True}
