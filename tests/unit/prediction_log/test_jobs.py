@@ -135,7 +135,7 @@ def test_a_database_that_is_not_there_is_one_line_without_its_password(
     monkeypatch.setattr(sys, "argv", [*arguments, f"hydra.run.dir={tmp_path}"])
     with pytest.raises(SystemExit) as stopped:
         command()
-    assert stopped.value.code == 1
+    assert stopped.value.code == 75
     text = capsys.readouterr().err
     assert "me:***@127.0.0.1:1/log cannot be used" in text
     assert "geheim" not in text
