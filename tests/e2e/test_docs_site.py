@@ -159,7 +159,9 @@ def test_a_block_is_copied_without_the_breaks_that_the_screen_adds(
         for number in range(buttons.count()):
             buttons.nth(number).click()
             copied.append(page.evaluate("navigator.clipboard.readText()"))
-    assert copied == [block.text.rstrip("\n") for block in shown]
+    # Buttons are on blocks of other languages, too.
+    expected = [block.text.rstrip("\n") for block in shown]
+    assert [text for text in copied if text in expected] == expected
 
 
 def test_the_menu_leads_from_the_landing_page_to_a_page_in_two_clicks(
