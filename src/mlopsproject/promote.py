@@ -38,7 +38,7 @@ def promote(config: DictConfig) -> Promotion:
 
 def _pass_gate(settings: Mapping[str, Any]) -> tuple[str | None, str]:
     """Name of the bundle that was compared with, if the alias holds one, and what was found."""
-    # Libraries of the extra `drift`, which a promotion without a gate does not need.
+    # SciPy takes a second to import, which a promotion without a gate need not wait for.
     from mlopsproject.monitoring.gate import Gate, pass_gate
 
     gate, store, alias = Gate.of(settings["gate"]), settings["store"]["uri"], str(settings["alias"])

@@ -19,7 +19,7 @@ from tests.prediction_rows import make_row
 from mlopsproject import retrain as job
 from mlopsproject.config import load_config, values
 from mlopsproject.core.bundle import Bundle, seal_bundle
-from mlopsproject.core.errors import ConfigError, UserError
+from mlopsproject.core.errors import ConfigError, StoreError, UserError
 from mlopsproject.core.promotion import roll_back
 from mlopsproject.core.resolve import resolve_bundle
 from mlopsproject.core.store import Store
@@ -339,7 +339,7 @@ def test_a_production_that_others_replaced_meanwhile_is_not_overwritten(
         return better()
 
     monkeypatch.setattr(module, "compare_models", compare_while_another_promotes)
-    with pytest.raises(ConfigError, match=f"live holds {third} by now"):
+    with pytest.raises(StoreError, match=f"live holds {third} by now"):
         retrain("new_data=drifted")
     assert store.get_alias("live") == third
 

@@ -51,7 +51,7 @@ def promote(
         name_or_uri: a name or alias in the store, a bundle's folder, or `gs://…` or `s3://…`.
         alias: created if it is new.
         store: the alias's store.
-        instead_of: name of the bundle that the alias must hold still, because this one was compared with it.
+        instead_of: name of the bundle that this one was compared with; the alias must hold either of them.
 
     Raises:
         BundleError: if the bundle is damaged or fails `check_bundle`; the alias is not changed.
@@ -62,8 +62,11 @@ def promote(
     checked = check_bundle(bundle)
     target = Store(store)
     target.publish(bundle.path)
-    if instead_of is not None and (found := target.get_alias(alias)) != instead_of:
-        raise StoreError(f"The alias {alias} has moved from {instead_of} to {found} meanwhile.", "Promote again.")
+    if instead_of is not None and (holds := target.get_alias(alias)) not in (instead_of, bundle.name):
+        raise StoreError(
+            f"{alias} holds {holds} by now, and not {instead_of}, which {bundle.name} was compared with.",
+            "Run the same command again: it compares with that one.",
+        )
     old = target.set_alias(alias, bundle.name)
     return Promotion(alias, old, bundle.name, target.uri, checked)
 

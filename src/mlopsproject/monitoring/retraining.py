@@ -206,13 +206,7 @@ class Retraining:
             self._results.write("promote", {"promoted": None})
             return None
         candidate, alias = self._results.of("train")["candidate"], self._settings["alias"]
-        holds = self._store.get_alias(alias)
-        if holds not in (self.production, candidate):
-            raise ConfigError(
-                f"{alias} holds {holds} by now, and not {self.production}, which the candidate was compared with.",
-                "Run the same command again: it begins anew with that one.",
-            )
-        promote(candidate, alias, self._settings["store"]["uri"])
+        promote(candidate, alias, self._settings["store"]["uri"], instead_of=self.production)
         self._results.write("promote", {"promoted": candidate})
         return None
 
